@@ -1,0 +1,361 @@
+"""The operations that layers, losses and custom layers are composed of.
+
+Each takes the values of the open trace, checks shapes, appends one step and returns its result. Shapes are channels-last with
+the batch axis first, (N, [D, [H,]] W, C); errors show the arithmetic.
+
+    products        conv dense
+    pooling         max_pool average_pool global_max_pool global_average_pool
+    normalisation   batch_normalization
+    activations     relu leaky_relu sigmoid tanh softmax activation
+    elementwise     add subtract multiply maximum add_n affine square abs exp log dropout
+    shape           reshape flatten concatenate mean
+    losses          crossentropy softmax_crossentropy binary_crossentropy sigmoid_crossentropy
+"""
+
+import math
+from collections.abc import Sequence
+from typing import Any
+
+from .trace import Value, current_trace
+from .variables import Variable
+
+Spatial = int | Sequence[int]
+__all__ = [
+    "conv", "dense", "max_pool", "average_pool", "global_max_pool", "global_average_pool", "batch_normalization",
+    "relu", "leaky_relu", "sigmoid", "tanh", "softmax", "activation",
+    "add", "subtract", "multiply", "maximum", "add_n", "affine", "square", "abs", "exp", "log", "dropout",
+    "reshape", "flatten", "concatenate", "mean",
+    "crossentropy", "softmax_crossentropy", "binary_crossentropy", "sigmoid_crossentropy",
+]  # fmt: skip
+
+
+# Arithmetic of extents, shared with the layers.
+
+
+def extents(value: Spatial, rank: int, name: str) -> tuple[int, ...]:
+    """`value` once a spatial axis; ValueError unless positive whole numbers."""
+    entries = (value,) * rank if isinstance(value, int) else tuple(value)
+    if len(entries) != rank or not all(isinstance(n, int) and n > 0 for n in entries):
+        raise ValueError(f"{name} must be one positive whole number or {rank} of them, got {value!r}")
+    return entries
+
+
+def resolve_padding(
+    padding: str | Sequence[tuple[int, int]], size: Sequence[int], window: Sequence[int], strides: Sequence[int]
+) -> tuple[tuple[int, int], ...]:
+    """(before, after) an axis. "same" pads so that the output has ceil(size / stride), the odd pixel after, as TensorFlow does."""
+    if padding == "valid":
+        return ((0, 0),) * len(size)
+    if padding == "same":
+        totals = [max((-(-n // s) - 1) * s + k - n, 0) for n, k, s in zip(size, window, strides, strict=True)]
+        return tuple((total // 2, total - total // 2) for total in totals)
+    if isinstance(padding, str):
+        raise ValueError(f'padding must be "valid" or "same", got {padding!r}')
+    return tuple((int(before), int(after)) for before, after in padding)
+
+
+def output_extents(
+    size: Sequence[int], window: Sequence[int], strides: Sequence[int], padding: Sequence[tuple[int, int]], what: str
+) -> tuple[int, ...]:
+    """floor((size + padding - window) / stride) + 1 an axis; ValueError, drawn out, where nothing is left."""
+    result = []
+    for axis, (n, k, s, (before, after)) in enumerate(zip(size, window, strides, padding, strict=True)):
+        if n + before + after < k:
+            raise ValueError(
+                f"{what} shrinks axis {axis + 1} below one pixel: floor(({n} + {before + after} padding - {k} window) / {s} "
+                f"stride) + 1 = {(n + before + after - k) // s + 1}. Use a smaller window, padding='same', or a larger input."
+            )
+        result.append((n + before + after - k) // s + 1)
+    return tuple(result)
+
+
+def _spatial(x: Value, what: str) -> tuple[int, ...]:
+    if not 3 <= len(x.shape) <= 5:
+        raise ValueError(f"{what} expects (batch, spatial axes ..., channels) with 1 to 3 spatial axes, got shape {x.shape}")
+    return tuple(int(n) for n in x.shape[1:-1])  # type: ignore[arg-type]
+
+
+def _emit(op: str, reads: dict[str, Any], attributes: dict[str, Any], shape: Sequence[int | None], output: str = "y") -> Value:
+    trace = current_trace()
+    result = trace.new(tuple(shape))
+    trace.append(op, {**reads, output: result}, attributes)
+    return result
+
+
+# Products.
+
+
+def conv(
+    x: Value,
+    kernel: Any,
+    bias: Any = None,
+    *,
+    strides: Spatial = 1,
+    padding: str | Sequence[tuple[int, int]] = "valid",
+    dilation_rate: Spatial = 1,
+    groups: int = 1,
+) -> Value:
+    """Cross-correlation over 1, 2 or 3 spatial axes. kernel (..., C_in/groups, C_out); bias (C_out,) or None."""
+    size = _spatial(x, "a convolution")
+    rank = len(size)
+    if len(kernel.shape) != rank + 2:
+        raise ValueError(f"a kernel of shape {kernel.shape} does not fit an input of shape {x.shape}")
+    if x.shape[-1] != kernel.shape[-2] * groups:
+        raise ValueError(
+            f"the input has {x.shape[-1]} channels, the kernel of shape {kernel.shape} with {groups} group(s) expects "
+            f"{kernel.shape[-2]} * {groups} = {kernel.shape[-2] * groups}"
+        )
+    steps, dilation = extents(strides, rank, "strides"), extents(dilation_rate, rank, "dilation_rate")
+    window = tuple((k - 1) * d + 1 for k, d in zip(kernel.shape[:-2], dilation, strict=True))
+    pads = resolve_padding(padding, size, window, steps)
+    shape = (x.shape[0], *output_extents(size, window, steps, pads, "this convolution"), kernel.shape[-1])
+    attributes = dict(
+        strides=steps, padding=pads, dilation=dilation, groups=groups, activation="linear", alpha=0.0
+    )
+    return _emit("conv_forward", dict(x=x, w=kernel, b=bias), attributes, shape)
+
+
+def dense(x: Value, kernel: Any, bias: Any = None) -> Value:
+    """x (N, ..., F_in) times kernel (F_in, F_out) plus bias (F_out,)."""
+    if x.shape[-1] != kernel.shape[0]:
+        raise ValueError(f"the input has {x.shape[-1]} features, the kernel of shape {kernel.shape} expects {kernel.shape[0]}")
+    attributes = dict(activation="linear", alpha=0.0)
+    return _emit("dense_forward", dict(x=x, w=kernel, b=bias), attributes, (*x.shape[:-1], kernel.shape[1]))
+
+
+# Pooling.
+
+
+def _pool_geometry(
+    x: Value, pool_size: Spatial, strides: Spatial | None, padding: str | Sequence[tuple[int, int]]
+) -> tuple[dict[str, Any], tuple[int | None, ...]]:
+    size = _spatial(x, "pooling")
+    window = extents(pool_size, len(size), "pool_size")
+    steps = window if strides is None else extents(strides, len(size), "strides")
+    pads = resolve_padding(padding, size, window, steps)
+    shape = (x.shape[0], *output_extents(size, window, steps, pads, "this pooling"), x.shape[-1])
+    return dict(window=window, strides=steps, padding=pads), shape
+
+
+def max_pool(x: Value, pool_size: Spatial = 2, strides: Spatial | None = None, padding: Any = "valid") -> Value:
+    """The maximum of every window; strides default to the window."""
+    attributes, shape = _pool_geometry(x, pool_size, strides, padding)
+    trace = current_trace()
+    many = math.prod(attributes["window"]) > 255
+    y, argmax = trace.new(shape), trace.new(shape, "int32" if many else "uint8", f"{trace.source.rpartition('/')[2]}.argmax")
+    trace.append("max_pool_forward", dict(x=x, y=y, argmax=argmax), attributes)
+    return y
+
+
+def average_pool(x: Value, pool_size: Spatial = 2, strides: Spatial | None = None, padding: Any = "valid") -> Value:
+    """The mean of every window, over the pixels inside the image; strides default to the window."""
+    attributes, shape = _pool_geometry(x, pool_size, strides, padding)
+    return _emit("average_pool_forward", dict(x=x), attributes, shape)
+
+
+def _global(pool: Any, x: Value, keepdims: bool) -> Value:
+    y = pool(x, _spatial(x, "global pooling"))
+    return y if keepdims else reshape(y, (x.shape[-1],))
+
+
+def global_max_pool(x: Value, keepdims: bool = False) -> Value:
+    """The maximum of each channel over all pixels: (N, C), or with unit axes."""
+    return _global(max_pool, x, keepdims)
+
+
+def global_average_pool(x: Value, keepdims: bool = False) -> Value:
+    """The mean of each channel over all pixels: (N, C), or with unit axes."""
+    return _global(average_pool, x, keepdims)
+
+
+# Normalisation.
+
+
+def batch_normalization(
+    x: Value,
+    gamma: Any,
+    beta: Any,
+    moving_mean: Variable,
+    moving_variance: Variable,
+    *,
+    momentum: float = 0.99,
+    epsilon: float = 1e-3,
+    training: bool = False,
+) -> Value:
+    """Normalise each channel by the batch's statistics (training) or the moving ones; gamma and beta may be None."""
+    trace = current_trace()
+    reads = dict(x=x, gamma=gamma, beta=beta, moving_mean=moving_mean, moving_variance=moving_variance)
+    if not training:
+        return _emit("batch_norm_inference", reads, dict(epsilon=epsilon), x.shape)
+    channels = (x.shape[-1],)
+    writes = dict(mean=trace.new(channels, kind="parameter"), rstd=trace.new(channels, kind="parameter"))
+    attributes = dict(momentum=momentum, epsilon=epsilon)
+    return _emit("batch_norm_forward", {**reads, **writes, "scalars": trace.scalars}, attributes, x.shape)
+
+
+# Activations.
+
+
+def activation(x: Value, name: str, alpha: float = 0.0) -> Value:
+    """One of linear, relu, leaky_relu, sigmoid, tanh, elementwise."""
+    return x if name == "linear" else _emit("activation_forward", dict(x=x), dict(activation=name, alpha=alpha), x.shape)
+
+
+def relu(x: Value) -> Value:
+    """max(x, 0)."""
+    return activation(x, "relu")
+
+
+def leaky_relu(x: Value, negative_slope: float = 0.2) -> Value:
+    """x where positive, negative_slope * x elsewhere."""
+    return activation(x, "leaky_relu", float(negative_slope))
+
+
+def sigmoid(x: Value) -> Value:
+    """1 / (1 + exp(-x))."""
+    return activation(x, "sigmoid")
+
+
+def tanh(x: Value) -> Value:
+    """The hyperbolic tangent."""
+    return activation(x, "tanh")
+
+
+def softmax(x: Value) -> Value:
+    """exp(x) normalised to sum 1 over the last axis."""
+    return _emit("softmax_forward", dict(x=x), {}, x.shape)
+
+
+# Elementwise.
+
+
+def _binary(function: str, a: Value, b: Value) -> Value:
+    if a.shape != b.shape:
+        raise ValueError(f"{function} needs two tensors of one shape, got {a.shape} and {b.shape}")
+    return _emit("binary_forward", dict(a=a, b=b), dict(function=function), a.shape)
+
+
+def affine(x: Value, scale: float, offset: float = 0.0) -> Value:
+    """scale * x + offset, both plain numbers."""
+    return _emit("affine", dict(x=x), dict(scale=float(scale), offset=float(offset)), x.shape)
+
+
+def add(a: Value, b: Any) -> Value:
+    """a + b, b a tensor of a's shape or a number."""
+    return _binary("add", a, b) if isinstance(b, Value) else affine(a, 1.0, b)
+
+
+def subtract(a: Value, b: Any) -> Value:
+    """a - b, b a tensor of a's shape or a number."""
+    return _binary("subtract", a, b) if isinstance(b, Value) else affine(a, 1.0, -b)
+
+
+def multiply(a: Value, b: Any) -> Value:
+    """a * b, b a tensor of a's shape or a number."""
+    return _binary("multiply", a, b) if isinstance(b, Value) else affine(a, b, 0.0)
+
+
+def maximum(a: Value, b: Value) -> Value:
+    """The larger of a and b, elementwise; a takes the gradient of a tie."""
+    return _binary("maximum", a, b)
+
+
+def add_n(xs: Sequence[Value]) -> Value:
+    """The sum of tensors of one shape, from left to right."""
+    shapes = {x.shape for x in xs}
+    if len(shapes) != 1:
+        raise ValueError(f"a sum needs tensors of one shape, got {[x.shape for x in xs]}")
+    return _emit("add", dict(xs=list(xs)), {}, xs[0].shape)
+
+
+def _unary(function: str, x: Value) -> Value:
+    return _emit("unary_forward", dict(x=x), dict(function=function), x.shape)
+
+
+def square(x: Value) -> Value:
+    """x * x."""
+    return _unary("square", x)
+
+
+def abs(x: Value) -> Value:  # noqa: A001
+    """|x|; its derivative at 0 is 0."""
+    return _unary("abs", x)
+
+
+def exp(x: Value) -> Value:
+    """e to the x."""
+    return _unary("exp", x)
+
+
+def log(x: Value) -> Value:
+    """The natural logarithm."""
+    return _unary("log", x)
+
+
+def dropout(x: Value, rate: float) -> Value:
+    """Zero a share `rate` of the elements and scale the others by 1 / (1 - rate)."""
+    trace = current_trace()
+    attributes = dict(rate=float(rate), op_id=trace.next_random_id())
+    return _emit("dropout_forward", dict(x=x, scalars=trace.scalars), attributes, x.shape)
+
+
+# Shape.
+
+
+def reshape(x: Value, target_shape: Sequence[int]) -> Value:
+    """The same elements in C order with shape (N, *target_shape); one entry may be -1."""
+    size = math.prod(int(n) for n in x.shape[1:])  # type: ignore[arg-type]
+    target = tuple(int(n) for n in target_shape)
+    known = math.prod(n for n in target if n != -1)
+    if target.count(-1) > 1 or (-1 in target and (known == 0 or size % known)) or (-1 not in target and known != size):
+        raise ValueError(f"cannot reshape {tuple(x.shape[1:])} ({size} elements a sample) to {target}")
+    target = tuple(size // known if n == -1 else n for n in target)
+    return x if (x.shape[0], *target) == x.shape else _emit("reshape", dict(x=x), {}, (x.shape[0], *target))
+
+
+def flatten(x: Value) -> Value:
+    """(N, everything else), in C order."""
+    return reshape(x, (-1,))
+
+
+def concatenate(xs: Sequence[Value], axis: int = -1) -> Value:
+    """Join along one axis, not the batch's; the other axes agree."""
+    rank = len(xs[0].shape)
+    where = axis % rank if -rank <= axis < rank else 0
+    rest = {(*x.shape[:where], *x.shape[where + 1 :]) for x in xs}
+    if where == 0 or len(rest) != 1:
+        raise ValueError(f"cannot concatenate {[x.shape for x in xs]} along axis {axis}: the other axes must agree, "
+                         "and the batch axis cannot be joined")  # fmt: skip
+    joined = sum(int(x.shape[where]) for x in xs)  # type: ignore[arg-type]
+    shape = (*xs[0].shape[:where], joined, *xs[0].shape[where + 1 :])
+    return _emit("concatenate_forward", dict(xs=list(xs)), dict(axis=where), shape)
+
+
+def mean(x: Value) -> Value:
+    """(N,): the mean of each sample's elements."""
+    return x if len(x.shape) == 1 else _emit("mean_forward", dict(x=x), {}, x.shape[:1])
+
+
+# Losses: one number a sample.
+
+
+def crossentropy(y_true: Value, probabilities: Value) -> Value:
+    """-log of the probability of the class: y_true one-hot (N, ..., C) or class numbers (N, ...)."""
+    return _emit("crossentropy_forward", dict(y=probabilities, labels=y_true), {}, y_true.shape[:1], "loss")
+
+
+def softmax_crossentropy(y_true: Value, logits: Value) -> Value:
+    """crossentropy of softmax(logits), computed together so that nothing overflows."""
+    y = current_trace().new(logits.shape)
+    return _emit("softmax_crossentropy_forward", dict(x=logits, labels=y_true, y=y), {}, y_true.shape[:1], "loss")
+
+
+def binary_crossentropy(y_true: Value, probabilities: Value) -> Value:
+    """-(t log p + (1 - t) log(1 - p)), the mean of a sample's elements."""
+    return _emit("binary_crossentropy_forward", dict(y=probabilities, labels=y_true), {}, y_true.shape[:1], "loss")
+
+
+def sigmoid_crossentropy(y_true: Value, logits: Value) -> Value:
+    """binary_crossentropy of sigmoid(logits), computed together so that nothing overflows."""
+    y = current_trace().new(logits.shape)
+    return _emit("sigmoid_crossentropy_forward", dict(x=logits, labels=y_true, y=y), {}, y_true.shape[:1], "loss")

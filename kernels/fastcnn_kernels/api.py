@@ -1,0 +1,416 @@
+"""The contract between a program and a backend: tensors, plans, and every op's signature, shapes and meaning, once.
+
+    Tensor      a named value of a program: logical shape, dtype, kind, and its memory if that outlives the program
+    Storage     memory that outlives a program: parameters, optimizer slots, accumulators, arrays of the host
+    Plan        what ops append launches to; `finalize` places the tensors in memory, `run` executes the launches
+    Backend     one method an op
+    OPERATIONS  which operands of an op are read and written, derived from the annotations of Backend
+
+Index letters, the same everywhere: N sample, D H W depth, height and width, C channel (Ci in, Co out), K the spatial
+extents of a kernel, F feature of a flat tensor. An axis that a tensor lacks has extent 1: (N, F) is (N, 1, 1, 1, C=F), so
+dense layers and 1-D, 2-D and 3-D images share every op. Spatial attributes (strides, window, ...) are tuples with one entry
+a spatial axis, padding is a tuple of (before, after) pairs.
+
+An op is called once, when a program is built. It computes nothing: it appends launches to the plan. Operands marked `Out` are
+written completely, never accumulated into; `InOut` operands are updated in place. Operands that may be None are
+switched off by None. Gradients are named after what they are the gradient of: dx, dw, db, dy.
+"""
+
+import inspect
+import typing
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from functools import cache
+from typing import Annotated, Any, Literal, Protocol
+
+import numpy as np
+from numpy.typing import DTypeLike, NDArray
+
+Extents = tuple[int, ...]
+Padding = tuple[tuple[int, int], ...]
+Kind = Literal["batch", "parameter", "plain", "external", "partial"]
+
+
+class Storage(Protocol):
+    """Memory that outlives a program, seen by the host as a logical, C-ordered array."""
+
+    shape: tuple[int, ...]
+    dtype: np.dtype[Any]
+
+    def read(self) -> NDArray[Any]:
+        """A copy of the logical array."""
+
+    def write(self, array: NDArray[Any]) -> None:
+        """Overwrite with `array`, of the same shape."""
+
+
+class External(Protocol):
+    """A slot for a C-ordered host array that changes from step to step: data sets, indices, predictions."""
+
+    def bind(self, array: NDArray[Any], first: int = 0) -> None:
+        """Let the slot be `array[first:]`, which must stay alive and unmoved while the program runs."""
+
+
+@dataclass(eq=False)
+class Tensor:
+    """A value of a program.
+
+    kind    "batch"      the first axis counts samples; the backend chooses the physical layout
+            "parameter"  weights, their gradients, optimizer slots, statistics by channel; the backend may pad the last axis
+            "plain"      C-ordered, as NumPy has it: scalars, accumulators
+            "external"   C-ordered host array, bound before each run
+            "partial"    scratch of a backend: bytes that each slice of the batch has for itself
+    storage the memory of a tensor that outlives the program; None where the plan allocates it
+    """
+
+    name: str
+    shape: tuple[int, ...]
+    dtype: np.dtype[Any] = field(default_factory=lambda: np.dtype(np.float32))
+    kind: Kind = "batch"
+    storage: Any = None
+
+    @property
+    def size(self) -> int:
+        """Number of logical elements."""
+        return int(np.prod(self.shape))
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes of the logical elements."""
+        return self.size * self.dtype.itemsize
+
+    def __repr__(self) -> str:
+        return f"{self.name}{list(self.shape)}"
+
+
+In = Annotated[Tensor, "in"]
+Out = Annotated[Tensor, "out"]
+InOut = Annotated[Tensor, "inout"]
+Ins = Annotated[Sequence[Tensor], "in"]
+Outs = Annotated[Sequence[Tensor], "out"]
+MaybeIn = Annotated[Tensor | None, "in"]
+MaybeOut = Annotated[Tensor | None, "out"]
+MaybeInOut = Annotated[Tensor | None, "inout"]
+
+
+class Scalars:
+    """Slots of the scalars buffer: eight bytes each, written by the host between runs, read by kernels.
+
+    SEED and STEP (the number of training steps done before this one) are int64 and key the random numbers; LEARNING_RATE is
+    float64; ITERATION (int64) counts optimizer steps from 1; NONFINITE (int64) is STEP + 1 of the first loss that was not
+    finite, else 0; while it is set, optimizer steps do nothing.
+    """
+
+    SEED, STEP, LEARNING_RATE, ITERATION, NONFINITE = range(5)
+    COUNT = 8
+    FLOATS = frozenset({LEARNING_RATE})
+
+
+class Plan(Protocol):
+    """A list of launches being built for one batch size, then run many times."""
+
+    batch_size: int
+
+    def finalize(self) -> None:
+        """Place every tensor in memory and resolve the launches' arguments. Nothing can be appended afterwards."""
+
+    def run(self) -> None:
+        """Execute the launches in order."""
+
+    def begin(self, label: str) -> None:
+        """Name the launches that follow, for printing and profiling."""
+
+    def memory(self) -> int:
+        """Bytes of the arenas that the plan allocated."""
+
+
+class Backend(Protocol):
+    """One device's implementation of every op. A value, not a global: programs hold the backend that they were built for."""
+
+    name: str
+    fusions: frozenset[str]
+    """Which patterns lowering may fuse: "conv+activation", "dense+activation", "conv+activation+pool",
+    "softmax+crossentropy", "sigmoid+crossentropy"."""
+    dtype: np.dtype[Any]
+
+    def plan(self, batch_size: int) -> Plan:
+        """An empty plan."""
+
+    def allocate(self, shape: tuple[int, ...], dtype: DTypeLike, kind: Kind) -> Storage:
+        """Zeroed memory that outlives programs."""
+
+    def external(self, dtype: DTypeLike, shape: tuple[int, ...]) -> External:
+        """A slot for host arrays of `dtype` whose rows (one a sample) have `shape`."""
+
+    # ------ data
+
+    def gather(self, plan: Any, source: In, index: In, y: Out, *, scale: float = 1.0, offset: float = 0.0) -> None:
+        """y[n] = scale * source[index[n]] + offset, cast to y's dtype.
+
+        source (M, ...) external, uint8 | int32 | int64 | float32 | float64; index (N,) external int64; y (N, ...).
+        """
+
+    def export(self, plan: Any, x: In, destination: Out) -> None:
+        """destination[n] = x[n]: a batch tensor leaves for the host. x (N, ...); destination (N, ...) external, x's dtype."""
+
+    # ------ convolution and dense
+
+    def conv_forward(
+        self, plan: Any, x: In, w: In, b: MaybeIn, y: Out, *,
+        strides: Extents, padding: Padding, dilation: Extents, groups: int = 1,
+        activation: str = "linear", alpha: float = 0.0,
+    ) -> None:
+        """y[n,o,co] = act(b[co] + sum over k, ci of x[n, o*stride + k*dilation - pad_before, ci] * w[k, ci, co]).
+
+        x (N, [D, [H,]] W, Ci); w ([Kd, [Kh,]] Kw, Ci/groups, Co); b (Co,); y (N, ..., Co). Output channel co belongs to
+        group co // (Co/groups) and sees that group's Ci/groups input channels. x is zero outside its extent.
+        activation is one of ACTIVATIONS; alpha its parameter.
+        """
+
+    def conv_backward(
+        self, plan: Any, x: In, w: In, y: In, dy: In, dx: MaybeOut, dw: MaybeOut, db: MaybeOut, *,
+        strides: Extents, padding: Padding, dilation: Extents, groups: int = 1,
+        activation: str = "linear", alpha: float = 0.0,
+    ) -> None:
+        """Gradients of conv_forward; with dz = dy * act'(y), taken from the output y:
+
+        dx[n,i,ci] = sum over k, co, o with o*stride + k*dilation - pad = i of dz[n,o,co] * w[k,ci,co]
+        dw[k,ci,co] = sum over n, o of x[n, o*stride + k*dilation - pad, ci] * dz[n,o,co];  db[co] = sum over n, o of dz
+        """
+
+    def conv_pool_forward(
+        self, plan: Any, x: In, w: In, b: MaybeIn, y: Out, argmax: Out, *,
+        strides: Extents, padding: Padding, dilation: Extents, groups: int = 1,
+        activation: str = "linear", alpha: float = 0.0, window: Extents,
+    ) -> None:
+        """max_pool(conv_forward(x)) with pool strides equal to `window` and no pool padding; rows and columns that do not fill
+        a window are not computed. argmax (y's shape, uint8): the position in the window, as in max_pool_forward."""
+
+    def conv_pool_backward(
+        self, plan: Any, x: In, w: In, y: In, argmax: In, dy: In, dx: MaybeOut, dw: MaybeOut, db: MaybeOut, *,
+        strides: Extents, padding: Padding, dilation: Extents, groups: int = 1,
+        activation: str = "linear", alpha: float = 0.0, window: Extents,
+    ) -> None:
+        """Gradients of conv_pool_forward: dy goes to the pixel that won its window."""
+
+    def dense_forward(
+        self, plan: Any, x: In, w: In, b: MaybeIn, y: Out, *, activation: str = "linear", alpha: float = 0.0
+    ) -> None:
+        """y[n,o] = act(b[o] + sum over i of x[n,i] * w[i,o]). x (N, ..., Fi), contracted over its last axis; w (Fi, Fo)."""
+
+    def dense_backward(
+        self, plan: Any, x: In, w: In, y: In, dy: In, dx: MaybeOut, dw: MaybeOut, db: MaybeOut, *,
+        activation: str = "linear", alpha: float = 0.0,
+    ) -> None:
+        """Gradients of dense_forward, with dz = dy * act'(y): dx = dz w^T, dw = x^T dz, db = sum of dz over all but F."""
+
+    # ------ pooling
+
+    def max_pool_forward(
+        self, plan: Any, x: In, y: Out, argmax: Out, *, window: Extents, strides: Extents, padding: Padding
+    ) -> None:
+        """y[n,o,c] = max over k in window of x[n, o*stride + k - pad, c]; pixels outside x never win.
+
+        argmax (y's shape, uint8, int32 where the window has more than 255 pixels): the first winning k, row-major in the
+        window.
+        """
+
+    def max_pool_backward(
+        self, plan: Any, argmax: In, dy: In, dx: Out, *, window: Extents, strides: Extents, padding: Padding
+    ) -> None:
+        """dx[i] = sum of dy over the windows that i won, in row-major order of the windows."""
+
+    def average_pool_forward(
+        self, plan: Any, x: In, y: Out, *, window: Extents, strides: Extents, padding: Padding
+    ) -> None:
+        """y[n,o,c] = mean of x over the pixels of the window that lie inside x."""
+
+    def average_pool_backward(
+        self, plan: Any, dy: In, dx: Out, *, window: Extents, strides: Extents, padding: Padding
+    ) -> None:
+        """dx[i] = sum over the windows that hold i of dy divided by the window's number of pixels inside x."""
+
+    # ------ normalisation
+
+    def batch_norm_forward(
+        self, plan: Any, x: In, gamma: MaybeIn, beta: MaybeIn, moving_mean: InOut, moving_variance: InOut,
+        y: Out, mean: Out, rstd: Out, scalars: In, *, momentum: float, epsilon: float,
+    ) -> None:
+        """Training mode over all axes but the last: y = gamma * (x - mean) * rstd + beta, rstd = 1/sqrt(var + epsilon) with the
+        biased variance; moving = momentum * moving + (1 - momentum) * batch statistic. (Ioffe and Szegedy 2015.)"""
+
+    def batch_norm_backward(
+        self, plan: Any, x: In, gamma: MaybeIn, mean: In, rstd: In, dy: In,
+        dx: MaybeOut, dgamma: MaybeOut, dbeta: MaybeOut,
+    ) -> None:
+        """With xhat = (x - mean) * rstd and M values a channel: dbeta = sum dy, dgamma = sum dy*xhat,
+        dx = gamma * rstd * (dy - dbeta/M - xhat*dgamma/M)."""
+
+    def batch_norm_inference(
+        self, plan: Any, x: In, gamma: MaybeIn, beta: MaybeIn, moving_mean: In, moving_variance: In, y: Out, *,
+        epsilon: float,
+    ) -> None:
+        """y = gamma * (x - moving_mean) / sqrt(moving_variance + epsilon) + beta."""
+
+    def batch_norm_inference_backward(
+        self, plan: Any, gamma: MaybeIn, moving_variance: In, dy: In, dx: Out, *, epsilon: float
+    ) -> None:
+        """dx = dy * gamma / sqrt(moving_variance + epsilon)."""
+
+    # ------ elementwise
+
+    def activation_forward(self, plan: Any, x: In, y: Out, *, activation: str, alpha: float = 0.0) -> None:
+        """y = act(x), one of ACTIVATIONS."""
+
+    def activation_backward(self, plan: Any, y: In, dy: In, dx: Out, *, activation: str, alpha: float = 0.0) -> None:
+        """dx = dy * act'(y), the derivative taken from the output y."""
+
+    def unary_forward(self, plan: Any, x: In, y: Out, *, function: str) -> None:
+        """y = function(x), one of UNARY."""
+
+    def unary_backward(self, plan: Any, x: In, y: In, dy: In, dx: Out, *, function: str) -> None:
+        """dx = dy * function'(x); abs has derivative 0 at 0."""
+
+    def binary_forward(self, plan: Any, a: In, b: In, y: Out, *, function: str) -> None:
+        """y = function(a, b), one of BINARY; a, b and y have one shape."""
+
+    def binary_backward(
+        self, plan: Any, a: In, b: In, dy: In, da: MaybeOut, db: MaybeOut, *, function: str
+    ) -> None:
+        """Gradients of binary_forward. Where maximum ties, a takes the gradient."""
+
+    def affine(self, plan: Any, x: In, y: Out, *, scale: float, offset: float = 0.0) -> None:
+        """y = scale * x + offset, scale and offset plain numbers."""
+
+    def add(self, plan: Any, xs: Ins, y: Out) -> None:
+        """y = sum of xs from left to right, all of one shape."""
+
+    def add_parameters(self, plan: Any, xs: Ins, y: Out) -> None:
+        """y = sum of xs from left to right, for tensors of kind "parameter": gradients of a shared weight."""
+
+    def dropout_forward(self, plan: Any, x: In, scalars: In, y: Out, *, rate: float, op_id: int) -> None:
+        """y = x / (1 - rate) where u >= rate, else 0. u in [0, 1) is random.uniform of the element's logical, C-ordered index
+        in the batch, keyed by (SEED, STEP, op_id): see random/reference.py."""
+
+    def dropout_backward(self, plan: Any, dy: In, scalars: In, dx: Out, *, rate: float, op_id: int) -> None:
+        """dx = dy / (1 - rate) where u >= rate, else 0, with the same u."""
+
+    # ------ shape
+
+    def reshape(self, plan: Any, x: In, y: Out) -> None:
+        """y has x's elements in logical C order and its own shape; both keep the batch axis. Its gradient is reshape."""
+
+    def concatenate_forward(self, plan: Any, xs: Ins, y: Out, *, axis: int) -> None:
+        """y = xs joined along `axis` (1 .. rank-1, the batch axis cannot be joined)."""
+
+    def concatenate_backward(self, plan: Any, dy: In, dxs: Outs, *, axis: int) -> None:
+        """dxs = dy split along `axis`; an entry that nothing needs may be None."""
+
+    def mean_forward(self, plan: Any, x: In, y: Out) -> None:
+        """y[n] = mean of x[n] over all of its elements. x (N, ...); y (N,)."""
+
+    def mean_backward(self, plan: Any, dy: In, dx: Out) -> None:
+        """dx[n, ...] = dy[n] / number of elements of dx[n]."""
+
+    # ------ softmax, losses, metrics
+
+    def softmax_forward(self, plan: Any, x: In, y: Out) -> None:
+        """y = exp(x - max x) / sum exp(x - max x) over the last axis."""
+
+    def softmax_backward(self, plan: Any, y: In, dy: In, dx: Out) -> None:
+        """dx = y * (dy - sum over the last axis of y*dy)."""
+
+    def softmax_crossentropy_forward(self, plan: Any, x: In, labels: In, y: Out, loss: Out) -> None:
+        """y = softmax(x); loss[n] = mean over the remaining axes of -sum over c of t[n,..,c] * log y[n,..,c].
+
+        x, y (N, ..., C) logits and probabilities; labels (N, ..., C) float distribution t, or (N, ...) int32 class numbers.
+        """
+
+    def softmax_crossentropy_backward(self, plan: Any, y: In, labels: In, dloss: In, dx: Out) -> None:
+        """dx = dloss[n] / positions * (y * sum of t - t), positions = product of the axes between batch and class."""
+
+    def crossentropy_forward(self, plan: Any, y: In, labels: In, loss: Out) -> None:
+        """loss[n] = mean over positions of -sum t * log(clip(y / sum y, 1e-7, 1 - 1e-7)), as Keras has it for probabilities."""
+
+    def crossentropy_backward(self, plan: Any, y: In, labels: In, dloss: In, dy: Out) -> None:
+        """Gradient of crossentropy_forward; a clipped entry has derivative 0."""
+
+    def sigmoid_crossentropy_forward(self, plan: Any, x: In, labels: In, y: Out, loss: Out) -> None:
+        """y = sigmoid(x); loss[n] = mean over all elements of max(x,0) - x*t + log(1 + exp(-|x|)). labels float, x's shape."""
+
+    def sigmoid_crossentropy_backward(self, plan: Any, y: In, labels: In, dloss: In, dx: Out) -> None:
+        """dx = dloss[n] / elements * (y - t)."""
+
+    def binary_crossentropy_forward(self, plan: Any, y: In, labels: In, loss: Out) -> None:
+        """loss[n] = mean over elements of -(t log p + (1-t) log(1-p)), p = clip(y, 1e-7, 1 - 1e-7)."""
+
+    def binary_crossentropy_backward(self, plan: Any, y: In, labels: In, dloss: In, dy: Out) -> None:
+        """Gradient of binary_crossentropy_forward; a clipped entry has derivative 0."""
+
+    def weighted_loss(
+        self, plan: Any, loss: In, weight: In, dloss: MaybeOut, accumulator: InOut, scalars: InOut, *, scale: float
+    ) -> None:
+        """A loss becomes a number: L = sum over n, in order, of weight[n] * loss[n] / N.
+
+        dloss[n] = scale * weight[n] / N, the gradient of scale * L; accumulator (2,) float64 plain gains (L * N, N); a
+        non-finite L sets NONFINITE to STEP + 1 if it is still 0.
+        """
+
+    def accuracy(self, plan: Any, y: In, labels: In, weight: In, accumulator: InOut, *, form: str) -> None:
+        """accumulator (2,) float64 plain gains (sum of weight[n] * hit, sum of weight[n]) over every sample and position.
+
+        form "categorical": argmax y == argmax labels over the last axis; "sparse": argmax y == labels; "binary": (y > 0.5)
+        == labels, every element a position. The first of equal maxima wins.
+        """
+
+    def mean_metric(self, plan: Any, values: In, weight: In, accumulator: InOut) -> None:
+        """accumulator (2,) float64 plain gains (sum of weight[n] * values[n], sum of weight[n]). values (N,)."""
+
+    # ------ optimizers: elementwise over parameters, no-ops while NONFINITE is set
+
+    def sgd(
+        self, plan: Any, w: InOut, dw: In, velocity: MaybeInOut, scalars: In, *, momentum: float, nesterov: bool
+    ) -> None:
+        """Without velocity w -= lr*dw. Else v = momentum*v - lr*dw; w += v, or w += momentum*v - lr*dw with nesterov."""
+
+    def adam(
+        self, plan: Any, w: InOut, dw: In, m: InOut, v: InOut, scalars: In, *,
+        beta_1: float, beta_2: float, epsilon: float,
+    ) -> None:
+        """Kingma and Ba 2015, as Keras has it, t = ITERATION: m += (dw - m)(1 - beta_1); v += (dw^2 - v)(1 - beta_2);
+        w -= lr * sqrt(1 - beta_2^t)/(1 - beta_1^t) * m / (sqrt(v) + epsilon)."""
+
+
+ACTIVATIONS = ("linear", "relu", "leaky_relu", "sigmoid", "tanh")
+"""Elementwise activations: each derivative is a function of the output. alpha is leaky_relu's slope below zero (>= 0)."""
+
+UNARY = ("square", "abs", "exp", "log")
+BINARY = ("add", "subtract", "multiply", "maximum")
+
+
+@dataclass(frozen=True)
+class Operation:
+    """The operands of an op, by name and in the order of its signature."""
+
+    name: str
+    reads: tuple[str, ...]
+    writes: tuple[str, ...]
+    lists: frozenset[str]
+    """Operands that are sequences of tensors."""
+
+
+def _operation(name: str) -> Operation | None:
+    hints = typing.get_type_hints(getattr(Backend, name), include_extras=True)
+    access = {p: h.__metadata__[0] for p, h in hints.items() if typing.get_origin(h) is Annotated}
+    if not access:
+        return None
+    lists = frozenset(p for p in access if typing.get_origin(typing.get_args(hints[p])[0]) is Sequence)
+    reads = tuple(p for p, a in access.items() if a in ("in", "inout"))
+    return Operation(name, reads, tuple(p for p, a in access.items() if a in ("out", "inout")), lists)
+
+
+@cache
+def operations() -> dict[str, Operation]:
+    """Every op of the protocol by name."""
+    found = (_operation(name) for name, _ in inspect.getmembers(Backend, inspect.isfunction) if not name.startswith("_"))
+    return {operation.name: operation for operation in found if operation}

@@ -1,0 +1,662 @@
+"""The shapes that tests, verification and benchmarks share, each with its reason.
+
+    Case                    an op, the shapes of its operands, its attributes, and why it is here
+    cases(), heavy_cases()  all of them; the larger ones that only the exhaustive run takes
+    arrays(case, seed)      NumPy operands for everything that the op reads
+    kind(op, operand)       the kind of tensor that an operand is
+    scalars(...)            a scalars buffer with these values
+
+The tables of cases are further down, in the order of api.py. Batches of 1, 3, 8 and 17 samples: one sample, fewer than the
+CPU puts in a slice, exactly a slice, and two slices of different sizes. Channels of 1, 3, 5, 16, 17 and 33: fewer than a
+vector, a vector, and one more than one or two vectors.
+"""
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field, replace
+from functools import cache
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .activation.reference import activate
+from .api import ACTIVATIONS, BINARY, UNARY, Extents, Kind, Padding, Scalars, operations
+from .conv.reference import convolve
+from .dense.reference import affine_map
+from .elementwise.reference import unary
+from .pool.reference import max_pool
+from .softmax_crossentropy.reference import sigmoid, softmax
+
+Array = NDArray[Any]
+Shape = tuple[int, ...]
+Operands = dict[str, Any]
+"""Arrays by operand: an array, a list of arrays, or None where the operand is switched off."""
+
+
+@dataclass(frozen=True, eq=False)
+class Case:
+    """One call of an op.
+
+    shapes      of every operand, read or written; a list for operands that are sequences; None switches one off
+    dtypes      of the operands that are not floats of the backend's dtype
+    numbers     what the operands hold:
+                "normal"    standard normal numbers, scaled so that outputs are of order one
+                "distinct"  no two pixels of x alike, so that maxima have a gradient
+                "grid"      small multiples of 1/4: sums are exact in float32, so ties are ties on every backend
+                "large"     logits of hundreds, where a naive exponential overflows
+                "clipped"   probabilities of exactly 0 and 1 and beyond the clip
+                "nonfinite" a loss that is infinite, or an optimizer's step after one
+    """
+
+    op: str
+    reason: str
+    shapes: Mapping[str, Any]
+    attributes: Mapping[str, Any] = field(default_factory=dict)
+    dtypes: Mapping[str, str] = field(default_factory=dict)
+    numbers: str = "normal"
+
+    def __str__(self) -> str:
+        return f"{self.op}-{self.reason}".replace(" ", "_")
+
+    @property
+    def smooth(self) -> bool:
+        """Whether the op can be differentiated at these numbers by finite differences."""
+        return self.numbers in ("normal", "distinct")
+
+    @property
+    def batch_size(self) -> int:
+        """Number of samples; 1 for ops on parameters."""
+        for operand, shape in self.shapes.items():
+            if shape and kind(self.op, operand) == "batch":
+                return int((shape[0] if isinstance(shape, list) else shape)[0])
+        return 1
+
+    def reads(self) -> dict[str, Any]:
+        """Shapes of the operands that the op reads."""
+        return {name: self.shapes[name] for name in operations()[self.op].reads}
+
+    def writes(self) -> dict[str, Any]:
+        """Shapes of the operands that the op writes."""
+        return {name: self.shapes[name] for name in operations()[self.op].writes}
+
+
+PARAMETERS = frozenset(
+    "w b dw db gamma beta dgamma dbeta mean rstd moving_mean moving_variance velocity m v".split()
+)
+PLAIN, EXTERNAL = frozenset({"scalars", "accumulator"}), frozenset({"source", "index", "destination"})
+
+
+def kind(op: str, operand: str) -> Kind:
+    """The kind of tensor that `operand` of `op` is."""
+    if operand in PLAIN:
+        return "plain"
+    if operand in EXTERNAL:
+        return "external"
+    if op == "add_parameters" or (operand in PARAMETERS and not op.startswith("binary_")):
+        return "parameter"
+    return "batch"
+
+
+def scalars(
+    *, seed: int = 0, step: int = 0, learning_rate: float = 0.0, iteration: int = 1, nonfinite: int = 0
+) -> NDArray[np.int64]:
+    """A scalars buffer: see api.Scalars."""
+    buffer = np.zeros(Scalars.COUNT, np.int64)
+    buffer[[Scalars.SEED, Scalars.STEP, Scalars.ITERATION, Scalars.NONFINITE]] = seed, step, iteration, nonfinite
+    buffer.view(np.float64)[Scalars.LEARNING_RATE] = learning_rate
+    return buffer
+
+
+# ------ numbers
+
+
+def arrays(case: Case, seed: int = 0) -> Operands:
+    """Operands for everything that `case` reads, from `seed`: float64 arrays whose values are exact in float32.
+
+    Operands of a backward op that its forward op makes (y, argmax) are what forward makes of the others.
+    """
+    rng = np.random.default_rng(seed)
+    operands: Operands = {}
+    for name, shape in case.reads().items():
+        if isinstance(shape, list):
+            operands[name] = [_draw(case, name, one, rng) for one in shape]
+        else:
+            operands[name] = None if shape is None else _draw(case, name, shape, rng)
+    operands.update(_made_by_forward(case, operands, rng))
+    return {name: _exact_in_float32(value) for name, value in operands.items()}
+
+
+def _exact_in_float32(value: Any) -> Any:
+    if isinstance(value, list):
+        return [_exact_in_float32(item) for item in value]
+    if value is None or value.dtype != np.float64 or value.shape == (2,):
+        return value
+    return value.astype(np.float32).astype(np.float64)
+
+
+def _draw(case: Case, name: str, shape: Shape, rng: np.random.Generator) -> Array:
+    match name:
+        case "scalars":
+            stopped = int(case.numbers == "nonfinite" and case.op != "weighted_loss")
+            return scalars(seed=2**40 + 7, step=5, learning_rate=0.03, iteration=3, nonfinite=stopped)
+        case "labels":
+            return _labels(case, shape, rng)
+        case "index":
+            return rng.integers(0, case.shapes["source"][0], shape)
+        case "source":
+            return _data(shape, np.dtype(case.dtypes["source"]), rng)
+        case "argmax":
+            return rng.integers(0, int(np.prod(case.attributes["window"])), shape).astype(case.dtypes["argmax"])
+        case "accumulator":
+            return rng.uniform(1, 10, shape)
+        case "weight":
+            return rng.uniform(0.5, 1.5, shape) * (np.arange(len(case.shapes["weight"]) and shape[0]) != 1)
+        case "rstd" | "moving_variance" | "v":
+            return rng.uniform(0.5, 2, shape)
+        case "w" if len(shape) > 1 and case.numbers != "grid":
+            return rng.standard_normal(shape) / np.sqrt(np.prod(shape[:-1]))
+    return _values(case, name, shape, rng)
+
+
+def _values(case: Case, name: str, shape: Shape, rng: np.random.Generator) -> Array:
+    normal = rng.standard_normal(shape)
+    if case.numbers == "grid":
+        return np.clip(np.round(4 * normal), -8, 8) / 4
+    if case.numbers == "large" and name == "x":
+        return 300 * normal
+    if case.numbers == "distinct" and name == "x":
+        return rng.permutation(normal.size).reshape(shape) * (4 / normal.size) - 2
+    if case.numbers == "nonfinite" and name == "loss":
+        return np.where(np.arange(shape[0]) == 1, np.inf, normal)
+    if case.attributes.get("function") == "log":
+        return 0.5 + np.abs(normal)
+    if case.op.startswith(("activation", "unary")):
+        # Finite differences need a margin around the kink at 0.
+        return normal + 0.05 * np.sign(normal)
+    if case.op.startswith(("crossentropy", "binary_crossentropy")) and name == "y":
+        return _probabilities(case, normal)
+    return normal
+
+
+def _probabilities(case: Case, normal: Array) -> Array:
+    """Of classes for crossentropy (not quite normalised, which the op must do itself), of yes for binary_crossentropy."""
+    p = 1.1 * softmax(normal) if case.op.startswith("crossentropy") else 0.02 + 0.96 * sigmoid(normal)
+    if case.numbers == "clipped":
+        # One sample each: a certain answer, and a number just beyond the clip.
+        p[0], p[0, ..., 0] = 0, 1
+        p[1, ..., 0] = 3e-8
+    return p
+
+
+def _labels(case: Case, shape: Shape, rng: np.random.Generator) -> Array:
+    values = case.shapes.get("y") or case.shapes["x"]
+    if case.dtypes.get("labels") == "int32":
+        return rng.integers(0, values[-1], shape).astype(np.int32)
+    if case.op.startswith(("sigmoid", "binary")) or case.attributes.get("form") == "binary":
+        return rng.integers(0, 2, shape).astype(np.float64)
+    if case.numbers == "normal":
+        return rng.dirichlet(np.ones(shape[-1]), shape[:-1])
+    return np.eye(shape[-1])[rng.integers(0, shape[-1], shape[:-1])]
+
+
+def _data(shape: Shape, dtype: np.dtype[Any], rng: np.random.Generator) -> Array:
+    if dtype.kind == "f":
+        return rng.standard_normal(shape).astype(dtype)
+    return rng.integers(0, min(np.iinfo(dtype).max, 1 << 20), shape, endpoint=True).astype(dtype)
+
+
+def _made_by_forward(case: Case, operands: Operands, rng: np.random.Generator) -> Operands:
+    """y and argmax of a backward op. Where the op does not read the forward op's input, an input is drawn for it."""
+    attributes = dict(case.attributes)
+    shape = case.shapes.get("dx") or case.shapes.get("y")
+    match case.op:
+        case "conv_backward":
+            return {"y": _activated(_convolution(case, operands, case.shapes["y"][1:-1]), case)}
+        case "conv_pool_backward":
+            extents = tuple(o * k for o, k in zip(case.shapes["y"][1:-1], attributes["window"], strict=True))
+            z = _activated(_convolution(case, operands, extents), case)
+            y, argmax = max_pool(z, case.shapes["y"][1:-1], attributes["window"], attributes["window"])
+            return {"y": y, "argmax": argmax.astype(case.dtypes["argmax"])}
+        case "dense_backward":
+            return {"y": _activated(affine_map(operands["x"], operands["w"], None), case)}
+        case "max_pool_backward":
+            _, argmax = max_pool(_values(case, "x", shape, rng), case.shapes["dy"][1:-1], **attributes)
+            return {"argmax": argmax.astype(case.dtypes["argmax"])}
+        case "activation_backward":
+            return {"y": _activated(operands["y"], case)}
+        case "unary_backward":
+            return {"y": unary(operands["x"], attributes["function"])}
+        case "softmax_backward" | "softmax_crossentropy_backward":
+            return {"y": softmax(operands["y"])}
+        case "sigmoid_crossentropy_backward":
+            return {"y": sigmoid(operands["y"])}
+    return {}
+
+
+def _activated(z: Array, case: Case) -> Array:
+    return activate(z, case.attributes["activation"], case.attributes.get("alpha", 0.0))
+
+
+def _convolution(case: Case, operands: Operands, extents: Extents) -> Array:
+    geometry = {name: case.attributes[name] for name in ("strides", "padding", "dilation", "groups")}
+    return convolve(operands["x"], operands["w"], None, extents, **geometry)
+
+
+# ------ data
+
+
+def _data_cases() -> Iterable[Case]:
+    for dtype in ("uint8", "int32", "int64", "float32", "float64"):
+        shapes = dict(source=(20, 3, 5), index=(8,), y=(8, 3, 5))
+        scaled = dict(scale=1 / 255, offset=-0.5) if dtype == "uint8" else {}
+        yield Case("gather", f"{dtype} data set", shapes, scaled, dict(source=dtype, index="int64"))
+    image = dict(source=(9, 4, 5, 17), index=(17,), y=(17, 4, 5, 17))
+    yield Case("gather", "images with more than one vector of channels", image, {}, dict(source="float32", index="int64"))
+    labels = dict(source=(9,), index=(17,), y=(17,))
+    yield Case("gather", "class numbers", labels, {}, dict(source="int64", index="int64", y="int32"))
+    one = dict(source=(5, 4, 4, 1), index=(1,), y=(1, 4, 4, 1))
+    yield Case("gather", "one sample of one channel", one, {}, dict(source="uint8", index="int64"))
+    volume = dict(source=(5, 2, 3, 4, 3), index=(3,), y=(3, 2, 3, 4, 3))
+    yield Case("gather", "volumes", volume, {}, dict(source="float64", index="int64"))
+    for shape in ((1, 10), (17, 33), (3, 4, 5, 3), (8, 2, 3, 4, 16), (17,)):
+        yield Case("export", f"shape {'x'.join(map(str, shape))}", dict(x=shape, destination=shape))
+    yield Case("export", "bytes", dict(x=(3, 4, 5, 17), destination=(3, 4, 5, 17)), {}, dict(x="uint8", destination="uint8"))
+
+
+# ------ convolution and dense
+
+
+def same_padding(image: Extents, kernel: Extents, strides: Extents, dilation: Extents) -> Padding:
+    """Padding for ceil(image / stride) outputs; the odd pixel goes behind (Keras, TensorFlow)."""
+    pairs = []
+    for size, k, s, d in zip(image, kernel, strides, dilation, strict=True):
+        total = max((-(-size // s) - 1) * s + (k - 1) * d + 1 - size, 0)
+        pairs.append((total // 2, total - total // 2))
+    return tuple(pairs)
+
+
+def output_extents(image: Extents, kernel: Extents, strides: Extents, dilation: Extents, padding: Padding) -> Extents:
+    """Number of positions of a window on each axis."""
+    sizes = zip(image, kernel, strides, dilation, padding, strict=True)
+    return tuple((size + sum(p) - (k - 1) * d - 1) // s + 1 for size, k, s, d, p in sizes)
+
+
+def _window(image: Extents, kernel: Extents, strides: Any, dilation: Any, padding: Any) -> tuple[Any, ...]:
+    """Strides, dilation, padding and output extents in full, from numbers and 'valid' or 'same'."""
+    rank = len(image)
+    strides, dilation = (v if isinstance(v, tuple) else (v,) * rank for v in (strides, dilation))
+    if padding == "same":
+        padding = same_padding(image, kernel, strides, dilation)
+    elif padding == "valid":
+        padding = ((0, 0),) * rank
+    return strides, dilation, padding, output_extents(image, kernel, strides, dilation, padding)
+
+
+def _conv(
+    reason: str, x: Shape, filters: int, kernel: Extents, *, strides: Any = 1, padding: Any = "valid",
+    dilation: Any = 1, groups: int = 1, activation: str = "linear", alpha: float = 0.0, pool: Extents | None = None,
+    absent: tuple[str, ...] = (), numbers: str = "normal",
+) -> Iterable[Case]:
+    """A forward and a backward case. `absent` operands are None; with `pool` the ops are conv_pool's."""
+    strides, dilation, padding, extents = _window(x[1:-1], kernel, strides, dilation, padding)
+    w = (*kernel, x[-1] // groups, filters)
+    attributes: dict[str, Any] = dict(strides=strides, padding=padding, dilation=dilation, groups=groups)
+    attributes.update(activation=activation, alpha=alpha)
+    dtypes = {}
+    if pool:
+        extents = tuple(o // k for o, k in zip(extents, pool, strict=True))
+        attributes["window"], dtypes["argmax"] = pool, "uint8"
+    y = (x[0], *extents, filters)
+    shapes: dict[str, Any] = dict(x=x, w=w, b=(filters,), y=y, argmax=y, dy=y, dx=x, dw=w, db=(filters,))
+    shapes.update(dict.fromkeys(absent))
+    name = "conv_pool" if pool else "conv"
+    for op in (f"{name}_forward", f"{name}_backward"):
+        yield _trimmed(Case(op, reason, shapes, attributes, dtypes, numbers))
+
+
+def _trimmed(case: Case) -> Case:
+    """The case without shapes and dtypes of operands that its op does not have."""
+    operation = operations()[case.op]
+    present = {*operation.reads, *operation.writes}
+    shapes = {name: shape for name, shape in case.shapes.items() if name in present}
+    return replace(case, shapes=shapes, dtypes={n: d for n, d in case.dtypes.items() if n in present})
+
+
+def _conv_cases() -> Iterable[Case]:
+    yield from _conv("T3's first layer, small", (3, 12, 12, 1), 32, (3, 3), activation="relu")
+    yield from _conv("a vector of channels to a vector", (8, 7, 9, 16), 16, (3, 3), padding="same", activation="relu")
+    yield from _conv("two slices, ragged channels", (17, 6, 6, 17), 33, (3, 3), padding="same")
+    yield from _conv("two vectors to four, a wide row", (3, 5, 31, 32), 64, (3, 3), padding="same", activation="relu")
+    yield from _conv("colour images", (3, 11, 10, 3), 5, (3, 3), padding="same")
+    yield from _conv("one pixel", (1, 1, 1, 5), 3, (1, 1))
+    yield from _conv("one pixel under a 3x3 kernel", (3, 1, 1, 16), 17, (3, 3), padding="same")
+    yield from _conv("1x1 kernel", (8, 5, 7, 33), 16, (1, 1), activation="tanh")
+    yield from _conv("1x1 kernel with stride", (3, 7, 7, 16), 16, (1, 1), strides=2)
+    yield from _conv("2x2 kernel, odd padding behind", (3, 6, 5, 16), 16, (2, 2), padding="same", activation="relu")
+    yield from _conv("5x5 kernel", (3, 9, 9, 5), 17, (5, 5), padding="same")
+    yield from _conv("kernel larger than half the image", (3, 5, 6, 3), 16, (4, 5))
+    yield from _conv("kernel as large as the image", (8, 4, 4, 17), 10, (4, 4))
+    yield from _conv("kernel larger than the image", (3, 3, 2, 5), 7, (5, 5), padding="same")
+    yield from _conv("stride 2, asymmetric padding", (3, 8, 10, 3), 16, (3, 3), strides=2, padding="same")
+    yield from _conv("stride that does not divide", (3, 11, 8, 5), 5, (3, 2), strides=(3, 2))
+    yield from _conv("stride larger than the kernel", (3, 9, 9, 5), 16, (2, 2), strides=3)
+    yield from _conv("padding on one side only", (3, 6, 6, 3), 5, (3, 3), padding=((2, 0), (0, 1)))
+    yield from _conv("dilated", (3, 9, 10, 5), 17, (3, 3), dilation=2, padding="same")
+    yield from _conv("dilated and strided", (3, 12, 9, 16), 5, (3, 2), dilation=(2, 3), strides=2)
+    yield from _conv("two groups, vectors cut in half", (3, 6, 6, 10), 6, (3, 3), groups=2, padding="same")
+    yield from _conv("two groups of a vector each", (3, 5, 6, 32), 32, (3, 3), groups=2, padding="same")
+    yield from _conv("three groups, strided", (3, 7, 7, 9), 51, (3, 3), groups=3, strides=2)
+    yield from _conv("depthwise", (3, 6, 7, 17), 17, (3, 3), groups=17, padding="same", activation="relu")
+    yield from _conv("depthwise with a multiplier", (3, 6, 5, 5), 10, (3, 3), groups=5, strides=2)
+    yield from _conv("time series", (3, 20, 5), 7, (4,), strides=3)
+    yield from _conv("time series, same", (17, 13, 16), 16, (3,), padding="same", activation="relu")
+    yield from _conv("volumes", (3, 4, 5, 6, 3), 5, (2, 3, 3), padding="same", activation="sigmoid")
+    yield from _conv("volumes, strided and dilated", (1, 7, 6, 5, 16), 17, (3, 2, 2), strides=(2, 1, 2), dilation=(2, 1, 1))
+    yield from _conv("no bias", (3, 6, 6, 5), 16, (3, 3), absent=("b", "db"))
+    yield from _conv("first layer: nobody needs dx", (8, 8, 8, 1), 16, (3, 3), absent=("dx",), activation="relu")
+    yield from _conv("frozen layer: only dx", (8, 6, 6, 16), 16, (3, 3), absent=("dw", "db"))
+    for activation in ACTIVATIONS:
+        yield from _conv(f"epilogue {activation}", (3, 6, 6, 5), 17, (3, 3), activation=activation, alpha=0.3)
+
+
+def _conv_pool_cases() -> Iterable[Case]:
+    # On the grid sums are exact, so that every backend must find the same winner, the first of equal ones.
+    def pooled(reason: str, x: Shape, filters: int, kernel: Extents, **attributes: Any) -> Iterable[Case]:
+        return _conv(reason, x, filters, kernel, **{"pool": (2, 2), "numbers": "grid", **attributes})
+
+    yield from pooled("T3's first layer, small", (8, 12, 12, 1), 32, (3, 3), activation="relu")
+    yield from pooled("T4's layer, small", (3, 8, 8, 16), 33, (3, 3), padding="same", activation="relu")
+    yield from pooled("rows and columns that do not fill a window", (17, 7, 9, 5), 17, (3, 3), padding="same", activation="relu")
+    yield from pooled("2x2 kernel", (3, 6, 6, 16), 16, (2, 2), padding="same", activation="relu")
+    yield from pooled("window 3x2", (3, 8, 8, 3), 5, (3, 3), pool=(3, 2))
+    yield from pooled("window as large as the map", (3, 6, 6, 3), 16, (3, 3), pool=(4, 4))
+    yield from pooled("strided, no bias", (3, 11, 11, 3), 5, (3, 3), strides=2, absent=("b", "db"), activation="relu")
+    yield from pooled("dilated, groups", (3, 10, 10, 4), 6, (3, 3), dilation=2, groups=2, activation="leaky_relu", alpha=0.25)
+    yield from pooled("time series", (3, 20, 5), 7, (4,), pool=(3,), activation="relu")
+    yield from pooled("volumes", (3, 4, 6, 4, 3), 5, (2, 3, 3), pool=(2, 2, 2), padding="same", activation="relu")
+    yield from pooled("first layer: nobody needs dx", (8, 8, 8, 3), 16, (3, 3), absent=("dx",), activation="relu")
+    yield from pooled("frozen layer: only dx", (3, 8, 8, 16), 16, (3, 3), absent=("dw", "db"), activation="relu")
+    yield from pooled("gradients of a smooth one", (3, 8, 8, 3), 5, (3, 3), numbers="normal", activation="tanh")
+
+
+def _dense(
+    reason: str, x: Shape, units: int, activation: str = "linear", alpha: float = 0.0, absent: tuple[str, ...] = ()
+) -> Iterable[Case]:
+    w, y = (x[-1], units), (*x[:-1], units)
+    shapes: dict[str, Any] = dict(x=x, w=w, b=(units,), y=y, dy=y, dx=x, dw=w, db=(units,))
+    shapes.update(dict.fromkeys(absent))
+    for op in ("dense_forward", "dense_backward"):
+        yield _trimmed(Case(op, reason, shapes, dict(activation=activation, alpha=alpha)))
+
+
+def _dense_cases() -> Iterable[Case]:
+    yield from _dense("ten classes", (17, 64), 10)
+    yield from _dense("a vector of features", (8, 16), 16, "relu")
+    yield from _dense("features are no multiple of a vector", (3, 37), 19, "relu")
+    yield from _dense("one input", (8, 1), 5)
+    yield from _dense("one output", (8, 33), 1, "sigmoid")
+    yield from _dense("one sample", (1, 50), 10)
+    yield from _dense("more samples than a tile", (67, 48), 32, "relu")
+    yield from _dense("rows of a sequence", (3, 5, 17), 6, "tanh")
+    yield from _dense("pixels of an image", (3, 2, 5, 16), 33)
+    yield from _dense("no bias", (8, 20), 12, absent=("b", "db"))
+    yield from _dense("first layer: nobody needs dx", (8, 20), 12, absent=("dx",))
+    yield from _dense("frozen layer: only dx", (8, 20), 12, absent=("dw", "db"))
+    for activation in ACTIVATIONS:
+        yield from _dense(f"epilogue {activation}", (8, 21), 18, activation, 0.3)
+
+
+# ------ pooling
+
+
+def _pool(
+    name: str, reason: str, x: Shape, window: Extents, strides: Any, padding: Any = "valid", numbers: str = "distinct"
+) -> Iterable[Case]:
+    strides, _, padding, extents = _window(x[1:-1], window, strides, 1, padding)
+    y = (x[0], *extents, x[-1])
+    dtypes = dict(argmax="uint8" if np.prod(window) <= 255 else "int32")
+    attributes = dict(window=window, strides=strides, padding=padding)
+    for op in (f"{name}_forward", f"{name}_backward"):
+        yield _trimmed(Case(op, reason, dict(x=x, y=y, argmax=y, dy=y, dx=x), attributes, dtypes, numbers))
+
+
+def _pool_cases() -> Iterable[Case]:
+    for name in ("max_pool", "average_pool"):
+        yield from _pool(name, "T3's pool, small", (17, 6, 8, 16), (2, 2), 2)
+        yield from _pool(name, "rows that do not fill a window", (3, 7, 5, 3), (2, 2), 2)
+        yield from _pool(name, "ragged same", (8, 7, 7, 5), (2, 2), 2, "same")
+        yield from _pool(name, "overlapping", (3, 9, 8, 17), (3, 3), 2)
+        yield from _pool(name, "overlapping, same, stride 1", (3, 5, 6, 33), (3, 3), 1, "same")
+        yield from _pool(name, "gaps between windows", (3, 8, 8, 1), (2, 2), 3)
+        yield from _pool(name, "whole image", (8, 5, 4, 17), (5, 4), (5, 4))
+        yield from _pool(name, "more pixels than a byte counts", (3, 17, 16, 5), (17, 16), (17, 16))
+        yield from _pool(name, "one pixel", (1, 1, 1, 1), (1, 1), 1)
+        yield from _pool(name, "time series", (3, 13, 5), (3,), 2, "same")
+        yield from _pool(name, "volumes", (3, 4, 5, 6, 3), (2, 2, 3), (2, 1, 3))
+    yield from _pool("max_pool", "equal pixels: the first wins", (8, 8, 8, 16), (2, 2), 2, numbers="grid")
+    yield from _pool("max_pool", "equal pixels in overlapping windows", (3, 7, 7, 5), (3, 3), 2, "same", numbers="grid")
+
+
+# ------ normalisation
+
+
+def _batch_norm(reason: str, x: Shape, absent: tuple[str, ...] = ()) -> Iterable[Case]:
+    c = x[-1:]
+    shapes: dict[str, Any] = dict.fromkeys(("gamma", "beta", "moving_mean", "moving_variance", "mean", "rstd"), c)
+    shapes.update(x=x, y=x, dy=x, dx=x, dgamma=c, dbeta=c, scalars=(Scalars.COUNT,))
+    shapes.update(dict.fromkeys(absent))
+    for op, attributes in {
+        "batch_norm_forward": dict(momentum=0.9, epsilon=1e-3),
+        "batch_norm_backward": {},
+        "batch_norm_inference": dict(epsilon=1e-3),
+        "batch_norm_inference_backward": dict(epsilon=1e-3),
+    }.items():
+        if not (shapes["dx"] is None and op == "batch_norm_inference_backward"):
+            yield _trimmed(Case(op, reason, shapes, attributes, dict(scalars="int64")))
+
+
+def _norm_cases() -> Iterable[Case]:
+    yield from _batch_norm("images", (17, 5, 6, 16))
+    yield from _batch_norm("ragged channels", (8, 3, 7, 33))
+    yield from _batch_norm("one channel", (3, 4, 4, 1))
+    yield from _batch_norm("flat", (17, 21))
+    yield from _batch_norm("one sample", (1, 4, 5, 5))
+    yield from _batch_norm("volumes", (3, 2, 3, 4, 5))
+    yield from _batch_norm("no scale", (3, 4, 4, 5), absent=("gamma", "dgamma"))
+    yield from _batch_norm("no centre", (3, 4, 4, 5), absent=("beta", "dbeta"))
+    yield from _batch_norm("first layer: nobody needs dx", (3, 4, 4, 5), absent=("dx",))
+
+
+# ------ elementwise
+
+_ELEMENTWISE_SHAPES: dict[str, Shape] = {
+    "images": (17, 3, 5, 17),
+    "flat": (8, 33),
+    "one number a sample": (3, 1),
+    "volumes": (3, 2, 3, 4, 5),
+}
+
+
+def _elementwise_cases() -> Iterable[Case]:
+    for reason, s in _ELEMENTWISE_SHAPES.items():
+        for activation in ACTIVATIONS:
+            attributes = dict(activation=activation, alpha=0.3)
+            yield Case("activation_forward", f"{activation} of {reason}", dict(x=s, y=s), attributes)
+            yield Case("activation_backward", f"{activation} of {reason}", dict(y=s, dy=s, dx=s), attributes)
+        for function in UNARY:
+            yield Case("unary_forward", f"{function} of {reason}", dict(x=s, y=s), dict(function=function))
+            shapes = dict(x=s, y=s, dy=s, dx=s)
+            yield Case("unary_backward", f"{function} of {reason}", shapes, dict(function=function))
+        for function in BINARY:
+            yield Case("binary_forward", f"{function} of {reason}", dict(a=s, b=s, y=s), dict(function=function))
+            shapes = dict(a=s, b=s, dy=s, da=s, db=s)
+            yield Case("binary_backward", f"{function} of {reason}", shapes, dict(function=function))
+        yield Case("affine", reason, dict(x=s, y=s), dict(scale=-1.5, offset=0.25))
+        yield Case("add", f"three, {reason}", dict(xs=[s] * 3, y=s))
+    s = (3, 4)
+    shapes = dict(a=s, b=s, dy=s, da=s, db=None)
+    yield Case("binary_backward", "ties: a takes the gradient", shapes, dict(function="maximum"), numbers="grid")
+    yield Case("binary_backward", "only b", {**shapes, "da": None, "db": s}, dict(function="multiply"))
+    yield Case("add", "one", dict(xs=[s], y=s))
+    for w in ((3, 3, 5, 17), (7,), (20, 10)):
+        yield Case("add_parameters", f"weights of rank {len(w)}", dict(xs=[w, w], y=w))
+
+
+def _dropout_cases() -> Iterable[Case]:
+    for reason, s in _ELEMENTWISE_SHAPES.items():
+        shapes, dtypes = dict(x=s, dy=s, scalars=(Scalars.COUNT,), y=s, dx=s), dict(scalars="int64")
+        for op in ("dropout_forward", "dropout_backward"):
+            yield _trimmed(Case(op, reason, shapes, dict(rate=0.3, op_id=11), dtypes))
+
+
+# ------ shape
+
+
+def _shape_cases() -> Iterable[Case]:
+    for reason, x, y in (
+        ("flatten images", (17, 3, 5, 17), (17, 255)),
+        ("flatten volumes", (3, 2, 3, 2, 5), (3, 60)),
+        ("a row becomes an image", (8, 48), (8, 4, 4, 3)),
+        ("split the channels", (3, 4, 32), (3, 4, 2, 16)),
+        ("one number a sample", (3, 1), (3,)),
+        ("rank six", (3, 2, 1, 2, 3, 4), (3, 4, 12)),
+    ):
+        yield Case("reshape", reason, dict(x=x, y=y))
+    for reason, xs, axis in (
+        ("channels, vectors", [(3, 4, 5, 16), (3, 4, 5, 32)], 3),
+        ("channels, ragged", [(17, 3, 4, 5), (17, 3, 4, 17), (17, 3, 4, 1)], 3),
+        ("rows", [(3, 2, 4, 5), (3, 3, 4, 5)], 1),
+        ("columns", [(3, 2, 4, 17), (3, 2, 1, 17)], 2),
+        ("flat", [(8, 10), (8, 7)], 1),
+        ("one input", [(3, 4)], 1),
+    ):
+        y = list(xs[0])
+        y[axis] = sum(x[axis] for x in xs)
+        yield Case("concatenate_forward", reason, dict(xs=xs, y=tuple(y)), dict(axis=axis))
+        yield Case("concatenate_backward", reason, dict(dy=tuple(y), dxs=xs), dict(axis=axis))
+    shapes = dict(dy=(3, 2, 9), dxs=[(3, 2, 4), None, (3, 2, 2)])
+    yield Case("concatenate_backward", "one that nobody needs", shapes, dict(axis=2, sizes=None))
+    for x in ((17, 3, 5, 17), (8, 33), (3,), (3, 2, 2, 3, 5)):
+        reason = f"rank {len(x)}"
+        yield Case("mean_forward", reason, dict(x=x, y=x[:1]))
+        yield Case("mean_backward", reason, dict(dy=x[:1], dx=x))
+
+
+# ------ softmax, losses, metrics
+
+_CLASSES: dict[str, Shape] = {
+    "ten classes": (17, 10),
+    "three classes at each position": (3, 5, 3),
+    "more classes than a vector": (8, 33),
+    "one class": (3, 1),
+    "one sample": (1, 16),
+    "classes of pixels": (3, 4, 5, 17),
+}
+
+
+def _with_labels(name: str, reason: str, x: Shape, sparse: bool, numbers: str = "normal") -> Iterable[Case]:
+    labels, dtypes = (x[:-1], dict(labels="int32")) if sparse else (x, {})
+    shapes = dict(x=x, y=x, labels=labels, loss=x[:1], dloss=x[:1], dx=x, dy=x)
+    reason = f"{reason}, {'class numbers' if sparse else 'distributions'}"
+    for op in (f"{name}_forward", f"{name}_backward"):
+        yield _trimmed(Case(op, reason, shapes, {}, dtypes, numbers))
+
+
+def _loss_cases() -> Iterable[Case]:
+    for reason, s in _CLASSES.items():
+        yield Case("softmax_forward", reason, dict(x=s, y=s))
+        yield Case("softmax_backward", reason, dict(y=s, dy=s, dx=s))
+        for sparse in (False, True):
+            yield from _with_labels("softmax_crossentropy", reason, s, sparse)
+            yield from _with_labels("crossentropy", reason, s, sparse)
+        for name in ("sigmoid_crossentropy", "binary_crossentropy"):
+            yield from _with_labels(name, reason, s, sparse=False)
+    yield Case("softmax_forward", "large logits", dict(x=(8, 20), y=(8, 20)), numbers="large")
+    for sparse in (False, True):
+        yield from _with_labels("softmax_crossentropy", "large logits", (8, 20), sparse, "large")
+        yield from _with_labels("crossentropy", "clipped", (3, 5), sparse, "clipped")
+    yield from _with_labels("sigmoid_crossentropy", "large logits", (8, 20), False, "large")
+    yield from _with_labels("binary_crossentropy", "clipped", (3, 5), False, "clipped")
+
+
+def _metric_cases() -> Iterable[Case]:
+    dtypes = dict(accumulator="float64", scalars="int64")
+    for n in (1, 3, 17):
+        shapes = dict(loss=(n,), weight=(n,), dloss=(n,), accumulator=(2,), scalars=(Scalars.COUNT,))
+        yield Case("weighted_loss", f"batch of {n}", shapes, dict(scale=0.7), dtypes)
+        shapes = dict(values=(n,), weight=(n,), accumulator=(2,))
+        yield Case("mean_metric", f"batch of {n}", shapes, {}, dict(accumulator="float64"))
+    shapes = dict(loss=(3,), weight=(3,), dloss=None, accumulator=(2,), scalars=(Scalars.COUNT,))
+    yield Case("weighted_loss", "evaluation: no gradient", shapes, dict(scale=1.0), dtypes)
+    shapes = {**shapes, "dloss": (3,)}
+    yield Case("weighted_loss", "not finite", shapes, dict(scale=1.0), dtypes, "nonfinite")
+    for reason, s in _CLASSES.items():
+        for form, labels in (("categorical", s), ("sparse", s[:-1]), ("binary", s)):
+            shapes = dict(y=s, labels=labels, weight=s[:1], accumulator=(2,))
+            dtypes = dict(accumulator="float64", **({"labels": "int32"} if form == "sparse" else {}))
+            yield Case("accuracy", f"{form}, {reason}", shapes, dict(form=form), dtypes)
+    shapes = dict(y=(8, 5), labels=(8,), weight=(8,), accumulator=(2,))
+    dtypes = dict(accumulator="float64", labels="int32")
+    yield Case("accuracy", "ties: the first wins", shapes, dict(form="sparse"), dtypes, "grid")
+
+
+# ------ optimizers
+
+
+def _optimizer_cases() -> Iterable[Case]:
+    for w in ((3, 3, 5, 17), (40, 33), (7,)):
+        shapes: dict[str, Any] = dict(w=w, dw=w, velocity=w, m=w, v=w, scalars=(Scalars.COUNT,))
+        numbers = "nonfinite" if w == (7,) else "normal"
+        reason = f"weights of rank {len(w)}" if numbers == "normal" else "after a loss that is not finite"
+        dtypes = dict(scalars="int64")
+        for label, velocity, momentum, nesterov in (
+            ("plain", None, 0.0, False),
+            ("momentum", w, 0.9, False),
+            ("nesterov", w, 0.9, True),
+        ):
+            attributes: dict[str, Any] = dict(momentum=momentum, nesterov=nesterov)
+            yield _trimmed(Case("sgd", f"{label}, {reason}", {**shapes, "velocity": velocity}, attributes, dtypes, numbers))
+        attributes = dict(beta_1=0.9, beta_2=0.999, epsilon=1e-7)
+        yield _trimmed(Case("adam", reason, shapes, attributes, dtypes, numbers))
+
+
+# ------ the list
+
+_TABLES: tuple[Callable[[], Iterable[Case]], ...] = (
+    _data_cases,
+    _conv_cases,
+    _conv_pool_cases,
+    _dense_cases,
+    _pool_cases,
+    _norm_cases,
+    _elementwise_cases,
+    _dropout_cases,
+    _shape_cases,
+    _loss_cases,
+    _metric_cases,
+    _optimizer_cases,
+)
+
+
+@cache
+def cases() -> tuple[Case, ...]:
+    """Every case, in the order of api.py."""
+    return tuple(case for table in _TABLES for case in table())
+
+
+@cache
+def heavy_cases() -> tuple[Case, ...]:
+    """Layers of the tutorials' networks in full size."""
+
+    def layers() -> Iterable[Case]:
+        yield from _conv("T3 layer 2", (64, 13, 13, 32), 64, (3, 3), activation="relu")
+        yield from _conv("T3 layer 3", (64, 5, 5, 64), 64, (3, 3), activation="relu")
+        yield from _conv("T4 layer 2", (32, 32, 32, 32), 64, (3, 3), padding="same", activation="relu")
+        yield from _conv("T4 layer 3", (32, 16, 16, 64), 128, (3, 3), padding="same", activation="relu")
+        yield from _conv("T4 layer 4", (32, 8, 8, 128), 128, (2, 2), padding="same", activation="relu")
+        yield from _conv("T3 layer 1", (64, 28, 28, 1), 32, (3, 3), activation="relu", pool=(2, 2), numbers="grid")
+        yield from _dense("T4 dense", (128, 2048), 1500, "relu")
+        yield from _pool("max_pool", "T4 pool 1", (64, 32, 32, 64), (2, 2), 2, numbers="grid")
+        yield from _batch_norm("T5 layer", (64, 32, 32, 33))
+
+    return tuple(layers())

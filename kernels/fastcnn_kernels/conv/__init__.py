@@ -1,0 +1,1 @@
+"""Convolution, and convolution fused with max pooling."""

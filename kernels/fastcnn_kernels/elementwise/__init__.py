@@ -1,0 +1,1 @@
+"""Elementwise functions of one, two or many tensors."""

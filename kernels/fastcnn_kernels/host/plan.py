@@ -1,0 +1,314 @@
+"""A plan for the CPU: launches of serial kernels, cut into segments that slices of the batch cross in parallel.
+
+    CpuStorage    memory that outlives a program, padded by layout
+    ExternalSlot  a cell that holds the address of a host array
+    CpuPlan       launch / halo / partial while it is built; finalize places tensors and resolves argument rows; run
+    Addresses     what an op's `arguments` function asks for addresses and strides
+
+The batch is cut into slices, at least 8 samples each and at most 32 slices: their number depends on the batch size only, so
+partial sums added in slice order have the same bits on any number of threads.
+
+Where a tensor lives: a batch tensor that only batch launches touch lives in its slice's own arena; everything else lives in
+the shared arena, whose clock ticks once a segment because slices cross a segment unsynchronised.
+"""
+
+import ctypes
+import os
+import struct
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import DTypeLike, NDArray
+
+from ..api import Kind, Tensor
+from ..memory import ALIGNMENT, Block, place
+from ..plan import Launch, LaunchList
+from . import runner, threads
+from .layout import NO_HALO, Halo, Layout, blocks_of, image_shape, union
+
+SLICE_SAMPLES, MAX_SLICES = 8, 32
+GUARD = 4096
+"""Bytes around an arena and a storage: vector loads may touch, never use, up to 15 lanes beyond a tensor."""
+
+Arguments = Callable[["Addresses"], Sequence[int]]
+
+
+def slice_bounds(batch_size: int) -> NDArray[np.int64]:
+    """First sample of every slice, and the batch size."""
+    slices = min(MAX_SLICES, max(1, batch_size // SLICE_SAMPLES))
+    return np.array([s * batch_size // slices for s in range(slices + 1)], np.int64)
+
+
+def float_bits(value: float) -> int:
+    """A float64 as an int64 of the same bits, to travel in an argument row; kernels read it with simd.bits_as_f64."""
+    return int(struct.unpack("<q", struct.pack("<d", value))[0])
+
+
+def aligned_zeros(nbytes: int) -> NDArray[np.uint8]:
+    """Zeroed bytes on a cache line's boundary, with GUARD bytes of zeros on either side."""
+    whole = np.zeros(nbytes + 2 * GUARD + ALIGNMENT, np.uint8)
+    start = GUARD + (-whole.ctypes.data - GUARD) % ALIGNMENT
+    return whole[start : start + nbytes]
+
+
+class CpuStorage:
+    """Memory that outlives a program; a parameter's last axis is padded with zeros to a multiple of 16."""
+
+    def __init__(self, shape: tuple[int, ...], dtype: DTypeLike, kind: Kind):
+        self.shape, self.dtype = shape, np.dtype(dtype)
+        physical = (*shape[:-1], 16 * blocks_of(shape[-1])) if kind == "parameter" and shape else shape
+        self.array = aligned_zeros(int(np.prod(physical)) * self.dtype.itemsize).view(self.dtype).reshape(physical)
+        self.logical = self.array[..., : shape[-1]] if shape else self.array
+        self.address = self.array.ctypes.data
+
+    def read(self) -> NDArray[Any]:
+        """A copy of the logical array."""
+        return self.logical.copy()
+
+    def write(self, array: NDArray[Any]) -> None:
+        """Overwrite with `array`, of the same shape."""
+        self.logical[...] = array
+
+
+class ExternalSlot:
+    """A cell that holds the address of a host array, so that binding another array rebuilds nothing."""
+
+    def __init__(self, dtype: DTypeLike, shape: tuple[int, ...]):
+        self.dtype, self.shape = np.dtype(dtype), shape
+        self.cell = np.zeros(1, np.int64)
+        self.address = self.cell.ctypes.data
+        self.bound: NDArray[Any] | None = None
+
+    def bind(self, array: NDArray[Any], first: int = 0) -> None:
+        """Let the slot be `array[first:]`; the slot keeps the array alive."""
+        if array.dtype != self.dtype or array.shape[1:] != self.shape or not array.flags.c_contiguous:
+            raise ValueError(
+                f"expected a C-ordered {self.dtype} array of rows {self.shape}, got {array.dtype} {array.shape}"
+            )
+        self.bound = array
+        self.cell[0] = array.ctypes.data + first * array.itemsize * int(np.prod(self.shape))
+
+
+class Addresses:
+    """What one slice's argument row is made of. Call it with a tensor for the address of its logical element 0.
+
+    In a batch launch, sample n of the whole batch lies at at(t) + n * at.layout(t).sample and a partial is the slice's own; in
+    an output launch a partial is slice 0's. Externals give the address of their cell; None gives 0.
+    """
+
+    def __init__(self, plan: "CpuPlan", index: int):
+        self.plan, self.slice = plan, index
+        self.batch_size, self.slices = plan.batch_size, len(plan.bounds) - 1
+        self.first_sample = int(plan.bounds[index])
+
+    def __call__(self, tensor: Tensor | None) -> int:
+        if tensor is None:
+            return 0
+        if tensor.storage is not None:
+            return int(tensor.storage.address)
+        shift = self.slice * self.plan.partial_stride(tensor) if tensor.kind == "partial" else 0
+        return self.plan.address(tensor, self.slice) + shift
+
+    def layout(self, tensor: Tensor) -> Layout:
+        """Strides of a batch tensor."""
+        return self.plan.layout(tensor)
+
+    def stride(self, partial: Tensor) -> int:
+        """Bytes from one slice's partial to the next one's."""
+        return self.plan.partial_stride(partial)
+
+
+class CpuPlan(LaunchList):
+    """See the module's docstring."""
+
+    def __init__(self, batch_size: int):
+        super().__init__(batch_size)
+        self.bounds = slice_bounds(batch_size)
+        self.halos: dict[Tensor, Halo] = {}
+        self.places: dict[Tensor, tuple[str, int]] = {}
+        self.process = os.getpid()
+
+    # building
+
+    def halo(self, tensor: Tensor, halo: Halo) -> None:
+        """Ask for at least this much zeroed halo around every plane of a planned batch tensor."""
+        self.halos[tensor] = union(self.halos.get(tensor, NO_HALO), halo)
+
+    def partial(self, name: str, nbytes: int) -> Tensor:
+        """Scratch that every slice has for itself until an output launch adds the slices up in order."""
+        return self.scratch(name, (nbytes,), np.uint8, "partial")
+
+    def launch(
+        self,
+        kernel: runner.kernel,
+        arguments: Arguments,
+        *,
+        reads: Sequence[Tensor | None],
+        writes: Sequence[Tensor | None],
+        outputs: int | None = None,
+    ) -> None:
+        """Append a kernel. It runs over the samples of a slice, or, where `outputs` is given, over that many outputs.
+
+        `arguments` is called when the plan is finalized, once a slice; an output launch sees slice 0.
+        """
+        parallel = runner.BATCH if outputs is None else runner.OUTPUT
+        present = (tuple(t for t in reads if t is not None), tuple(t for t in writes if t is not None))
+        self.append(Launch(kernel.name, 0, *present, (kernel, arguments), ("batch", "output")[parallel], outputs or 0))
+
+    # placing
+
+    def layout(self, tensor: Tensor) -> Layout:
+        """Physical layout of a batch tensor."""
+        halo = self.halos.get(tensor, NO_HALO)
+        return Layout(*image_shape(tensor.shape), halo, tensor.dtype.itemsize)
+
+    def finalize(self) -> None:
+        """Place every tensor, then resolve every launch's arguments for every slice."""
+        self.segments = self._segments()
+        clock = np.zeros(len(self.launches), np.int64)
+        for number, (_, first, last, _) in enumerate(self.segments):
+            clock[first:last] = number
+        in_slice, shared = self._blocks(clock)
+        sizes = (place(in_slice.values()), place(shared.values()))
+        self.slice_arenas = [aligned_zeros(sizes[0]) for _ in range(len(self.bounds) - 1)]
+        self.shared_arena = aligned_zeros(sizes[1])
+        for name, blocks in (("slice", in_slice), ("shared", shared)):
+            self.places.update({tensor: (name, block.offset) for tensor, block in blocks.items()})
+        self._resolve()
+
+    def _segments(self) -> NDArray[np.int64]:
+        rows: list[list[int]] = []
+        for i, launch in enumerate(self.launches):
+            if launch.parallel == "output":
+                rows.append([runner.OUTPUT, i, i + 1, launch.extent])
+            elif rows and rows[-1][0] == runner.BATCH:
+                rows[-1][2] = i + 1
+            else:
+                rows.append([runner.BATCH, i, i + 1, 0])
+        return np.array(rows, np.int64).reshape(-1, 4)
+
+    def _blocks(self, clock: NDArray[np.int64]) -> tuple[dict[Tensor, Block], dict[Tensor, Block]]:
+        crossing = {
+            t for launch in self.launches if launch.parallel == "output" for t in (*launch.reads, *launch.writes)
+        }
+        in_slice: dict[Tensor, Block] = {}
+        shared: dict[Tensor, Block] = {}
+        for tensor, (first, last) in self.lifetimes().items():
+            if tensor.kind == "batch" and tensor not in crossing:
+                samples = int(np.diff(self.bounds).max())
+                in_slice[tensor] = Block(samples * self.layout(tensor).sample, first, last, self._geometry(tensor))
+            else:
+                geometry = self._geometry(tensor)
+                shared[tensor] = Block(self._nbytes(tensor), int(clock[first]), int(clock[last]), geometry)
+        return in_slice, shared
+
+    def _geometry(self, tensor: Tensor) -> Layout | None:
+        return self.layout(tensor) if self.halos.get(tensor, NO_HALO) != NO_HALO else None
+
+    def _nbytes(self, tensor: Tensor) -> int:
+        if tensor.kind == "batch":
+            return self.batch_size * self.layout(tensor).sample
+        if tensor.kind == "partial":
+            return (len(self.bounds) - 1) * self.partial_stride(tensor)
+        padded = 16 * blocks_of(tensor.shape[-1]) if tensor.kind == "parameter" else (tensor.shape or (1,))[-1]
+        return int(np.prod(tensor.shape[:-1])) * padded * tensor.dtype.itemsize
+
+    def partial_stride(self, tensor: Tensor) -> int:
+        """Bytes of one slice's part of a partial, on a cache line's boundary."""
+        return -(-tensor.shape[0] // ALIGNMENT) * ALIGNMENT
+
+    def address(self, tensor: Tensor, index: int) -> int:
+        """Address of a planned tensor's logical element 0 as slice `index` sees it."""
+        name, offset = self.places[tensor]
+        if tensor.kind != "batch":
+            return int(self.shared_arena.ctypes.data) + offset
+        layout = self.layout(tensor)
+        if name == "shared":
+            return int(self.shared_arena.ctypes.data) + offset + layout.origin
+        return int(self.slice_arenas[index].ctypes.data) + offset + layout.origin - int(self.bounds[index]) * layout.sample
+
+    def _resolve(self) -> None:
+        slices = len(self.bounds) - 1
+        rows = [
+            [launch.payload[1](at) if at.slice == 0 or launch.parallel == "batch" else [] for launch in self.launches]
+            for at in (Addresses(self, s) for s in range(slices))
+        ]
+        width = max((len(row) for rows_ in rows for row in rows_), default=1)
+        self.rows = np.zeros((slices, len(self.launches), width), np.int64)
+        for s, i in np.ndindex(slices, len(self.launches)):
+            self.rows[s, i, : len(rows[s][i])] = rows[s][i]
+        self.addresses = np.array([launch.payload[0].address for launch in self.launches], np.int64)
+
+    # running
+
+    def run(self) -> None:
+        """Execute every launch."""
+        self._check_process()
+        threads.apply()
+        runner.run(self.addresses, self.rows, self.segments, self.bounds)
+
+    def run_step(self, step: int) -> None:
+        """Execute the launches of one program step only."""
+        self._check_process()
+        launches = self.launches_of(step)
+        for i in launches:
+            launch = self.launches[i]
+            segment = [runner.OUTPUT if launch.parallel == "output" else runner.BATCH, i, i + 1, launch.extent]
+            runner.run(self.addresses, self.rows, np.array([segment], np.int64), self.bounds)
+
+    def _check_process(self) -> None:
+        if os.getpid() != self.process:
+            raise RuntimeError(
+                "this model was compiled in another process: its threads did not survive the fork. "
+                "Compile and run models in the child, or start it with multiprocessing's 'spawn' method."
+            )
+
+    def read(self, tensor: Tensor) -> NDArray[Any]:
+        """The logical values of a tensor, as they are in memory now."""
+        if tensor.storage is not None:
+            return np.asarray(tensor.storage.read())
+        if tensor.kind != "batch":
+            return self._read_flat(tensor)
+        layout = self.layout(tensor)
+        inner = (layout.blocks, layout.depth, layout.height, layout.width, 16)
+        strides = (layout.block, layout.plane, layout.row, layout.pixel, layout.itemsize)
+        samples = []
+        for s in range(len(self.bounds) - 1):
+            for n in range(self.bounds[s], self.bounds[s + 1]):
+                where = self.address(tensor, s) + int(n) * layout.sample
+                blocks = _view(where, inner, strides, tensor.dtype)
+                samples.append(np.moveaxis(blocks, 0, 3).reshape(*inner[1:4], -1)[..., : layout.channels])
+        return np.stack(samples).reshape(tensor.shape)
+
+    def _read_flat(self, tensor: Tensor) -> NDArray[Any]:
+        padded = self._nbytes(tensor) // tensor.dtype.itemsize
+        flat = _view(self.address(tensor, 0), (padded,), (tensor.dtype.itemsize,), tensor.dtype)
+        last = tensor.shape[-1] if tensor.shape else 1
+        return flat.reshape(*tensor.shape[:-1], -1)[..., :last].reshape(tensor.shape).copy()
+
+    def memory(self) -> int:
+        """Bytes of the arenas."""
+        return int(self.shared_arena.nbytes + sum(arena.nbytes for arena in self.slice_arenas))
+
+    def describe(self, step: int) -> list[str]:
+        """One line a launch of a program step: the kernel, how it is divided, and where its results lie."""
+        lines = []
+        for i in self.launches_of(step):
+            launch = self.launches[i]
+            over = "batch" if launch.parallel == "batch" else f"{launch.extent} outputs"
+            where = ", ".join(self._where(t) for t in launch.writes)
+            lines.append(f"{launch.kernel} over {over} -> {where}")
+        return lines
+
+    def _where(self, tensor: Tensor) -> str:
+        if tensor not in self.places:
+            return f"{tensor.name}"
+        arena, offset = self.places[tensor]
+        return f"{tensor.name}@{arena}+{offset}"
+
+
+def _view(where: int, shape: tuple[int, ...], strides: tuple[int, ...], dtype: Any) -> NDArray[Any]:
+    span = sum((n - 1) * s for n, s in zip(shape, strides, strict=True)) + np.dtype(dtype).itemsize
+    raw = np.frombuffer((ctypes.c_char * span).from_address(where), np.uint8)
+    return np.lib.stride_tricks.as_strided(raw.view(dtype) if span % np.dtype(dtype).itemsize == 0 else raw, shape, strides)

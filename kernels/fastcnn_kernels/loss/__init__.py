@@ -1,0 +1,1 @@
+"""From losses of samples to one number, and metrics."""

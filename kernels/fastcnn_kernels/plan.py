@@ -1,0 +1,59 @@
+"""What the plans of all backends have in common: a list of launches, each of which knows what it reads and writes."""
+
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from .api import Kind, Tensor
+
+
+@dataclass(eq=False)
+class Launch:
+    """One kernel of a plan. `step` is the index of the program step that it belongs to."""
+
+    kernel: str
+    step: int
+    reads: tuple[Tensor, ...]
+    writes: tuple[Tensor, ...]
+    payload: Any
+    parallel: str = "serial"
+    extent: int = 0
+
+
+@dataclass
+class LaunchList:
+    """The part of a plan that is filled while a program is built."""
+
+    batch_size: int
+    launches: list[Launch] = field(default_factory=list)
+    labels: list[str] = field(default_factory=list)
+
+    def begin(self, label: str) -> None:
+        """Name the launches that follow, for printing and profiling."""
+        self.labels.append(label)
+
+    def scratch(self, name: str, shape: tuple[int, ...], dtype: Any = "float32", kind: Kind = "batch") -> Tensor:
+        """A tensor that only the current op's launches use."""
+        label = f"{self.labels[-1]}.{name}" if self.labels else name
+        return Tensor(label, shape, np.dtype(dtype), kind)
+
+    def append(self, launch: Launch) -> None:
+        """Add a launch to the current step."""
+        launch.step = len(self.labels) - 1
+        self.launches.append(launch)
+
+    def launches_of(self, step: int) -> range:
+        """The launches of one program step."""
+        found = [i for i, launch in enumerate(self.launches) if launch.step == step]
+        return range(found[0], found[-1] + 1) if found else range(0)
+
+    def lifetimes(self) -> dict[Tensor, tuple[int, int]]:
+        """First and last launch that touches each tensor without storage of its own."""
+        lives: dict[Tensor, tuple[int, int]] = {}
+        for i, launch in enumerate(self.launches):
+            for tensor in (*launch.reads, *launch.writes):
+                if tensor.storage is None:
+                    first, _ = lives.get(tensor, (i, i))
+                    lives[tensor] = (first, i)
+        return lives

@@ -1,0 +1,1 @@
+"""Reshape, concatenation, and the mean over a sample."""

@@ -1,0 +1,1 @@
+"""Softmax, sigmoid, and the crossentropies, alone and fused."""
