@@ -43,7 +43,7 @@ def extents(value: Spatial, rank: int, name: str) -> tuple[int, ...]:
 def resolve_padding(
     padding: str | Sequence[tuple[int, int]], size: Sequence[int], window: Sequence[int], strides: Sequence[int]
 ) -> tuple[tuple[int, int], ...]:
-    """(before, after) an axis. "same" pads so that the output has ceil(size / stride), the odd pixel after, as TensorFlow does."""
+    """(before, after) an axis. "same": the output has ceil(size / stride) and the odd pixel comes after, as in TensorFlow."""
     if padding == "valid":
         return ((0, 0),) * len(size)
     if padding == "same":
@@ -72,7 +72,12 @@ def output_extents(
 def _spatial(x: Value, what: str) -> tuple[int, ...]:
     if not 3 <= len(x.shape) <= 5:
         raise ValueError(f"{what} expects (batch, spatial axes ..., channels) with 1 to 3 spatial axes, got shape {x.shape}")
-    return tuple(int(n) for n in x.shape[1:-1])  # type: ignore[arg-type]
+    return _known(x)[:-1]
+
+
+def _known(x: Value) -> tuple[int, ...]:
+    """The shape of one sample."""
+    return tuple(n for n in x.shape[1:] if n is not None)
 
 
 def _emit(op: str, reads: dict[str, Any], attributes: dict[str, Any], shape: Sequence[int | None], output: str = "y") -> Value:
@@ -155,7 +160,7 @@ def average_pool(x: Value, pool_size: Spatial = 2, strides: Spatial | None = Non
 
 def _global(pool: Any, x: Value, keepdims: bool) -> Value:
     y = pool(x, _spatial(x, "global pooling"))
-    return y if keepdims else reshape(y, (x.shape[-1],))
+    return y if keepdims else reshape(y, _known(x)[-1:])
 
 
 def global_max_pool(x: Value, keepdims: bool = False) -> Value:
@@ -190,7 +195,7 @@ def batch_normalization(
     channels = (x.shape[-1],)
     writes = dict(mean=trace.new(channels, kind="parameter"), rstd=trace.new(channels, kind="parameter"))
     attributes = dict(momentum=momentum, epsilon=epsilon)
-    return _emit("batch_norm_forward", {**reads, **writes, "scalars": trace.scalars}, attributes, x.shape)
+    return _emit("batch_norm_forward", {**reads, **writes}, attributes, x.shape)
 
 
 # Activations.
@@ -277,7 +282,7 @@ def square(x: Value) -> Value:
     return _unary("square", x)
 
 
-def abs(x: Value) -> Value:  # noqa: A001
+def abs(x: Value) -> Value:
     """|x|; its derivative at 0 is 0."""
     return _unary("abs", x)
 
@@ -304,7 +309,7 @@ def dropout(x: Value, rate: float) -> Value:
 
 def reshape(x: Value, target_shape: Sequence[int]) -> Value:
     """The same elements in C order with shape (N, *target_shape); one entry may be -1."""
-    size = math.prod(int(n) for n in x.shape[1:])  # type: ignore[arg-type]
+    size = math.prod(_known(x))
     target = tuple(int(n) for n in target_shape)
     known = math.prod(n for n in target if n != -1)
     if target.count(-1) > 1 or (-1 in target and (known == 0 or size % known)) or (-1 not in target and known != size):
@@ -326,7 +331,7 @@ def concatenate(xs: Sequence[Value], axis: int = -1) -> Value:
     if where == 0 or len(rest) != 1:
         raise ValueError(f"cannot concatenate {[x.shape for x in xs]} along axis {axis}: the other axes must agree, "
                          "and the batch axis cannot be joined")  # fmt: skip
-    joined = sum(int(x.shape[where]) for x in xs)  # type: ignore[arg-type]
+    joined = sum(_known(x)[where - 1] for x in xs)
     shape = (*xs[0].shape[:where], joined, *xs[0].shape[where + 1 :])
     return _emit("concatenate_forward", dict(xs=list(xs)), dict(axis=where), shape)
 

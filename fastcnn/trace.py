@@ -9,9 +9,9 @@ import contextlib
 from collections.abc import Iterator
 from contextvars import ContextVar
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Any
 
-from fastcnn_kernels.api import operations
+from fastcnn_kernels.api import Kind, operations
 
 from .variables import Variable
 
@@ -27,7 +27,7 @@ class Value:
     shape: Shape
     dtype: str = "float32"
     name: str = "value"
-    kind: Literal["batch", "parameter", "plain"] = "batch"
+    kind: Kind = "batch"
     step: "Step | None" = None
 
     def __repr__(self) -> str:
@@ -145,7 +145,7 @@ class Trace:
         self.steps.append(step)
         return step
 
-    def new(self, shape: Shape, dtype: str = "float32", name: str = "", kind: Any = "batch") -> Value:
+    def new(self, shape: Shape, dtype: str = "float32", name: str = "", kind: Kind = "batch") -> Value:
         """A value for a step to write, named after the open scopes."""
         return Value(tuple(shape), dtype, name or self.source.rpartition("/")[2] or "value", kind)
 

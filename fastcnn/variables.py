@@ -3,6 +3,7 @@
 from typing import Any
 
 import numpy as np
+from fastcnn_kernels.api import Kind
 from numpy.typing import NDArray
 
 
@@ -18,6 +19,7 @@ class Variable:
         self.shape: tuple[int, ...] = self._host.shape
         self.trainable = trainable
         self.name = name
+        self.kind: Kind = "parameter"
         self.backend: Any = None
         self.storage: Any = None
 

@@ -1,7 +1,7 @@
 """What a step costs: floating-point operations and bytes moved, counted from shapes.
 
-A product counts two operations a multiply-add and one product for each gradient that it computes. Other ops count a fixed number
-of operations an element of their largest operand. Bytes are those of every operand read and written once.
+A product counts two operations a multiply-add, a backward one once for each gradient that it computes. Other ops count a fixed
+number of operations an element of their largest operand. Bytes are those of every operand read and written once.
 """
 
 import math

@@ -5,7 +5,6 @@ losses and metrics, which live on the device across batches.
 """
 
 from collections import OrderedDict
-from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -39,11 +38,11 @@ class Executor:
     ) -> Program:
         """The program of a mode for arrays of these dtypes (inputs, then labels), built on first use.
 
-        `targets` gives each output's label shape and dtype, None where no labels come; `export` adds the outputs to a training or
-        test program.
+        `targets` gives each output's label shape and dtype, None where no labels come; `export` adds the outputs to a
+        training or test program.
         """
         key = (mode, batch_size, dtypes, targets, export, self._trainable())
-        if key not in self._programs:
+        if key not in self._programs or not self._programs[key].is_current():
             self._programs[key] = self._build(mode, batch_size, dtypes, targets, export)
         self._programs.move_to_end(key)
         while len(self._programs) > MAX_PROGRAMS:
@@ -77,8 +76,7 @@ class Executor:
             values[Scalars.LEARNING_RATE : Scalars.LEARNING_RATE + 1].view(np.float64)[0] = learning_rate
         if iteration is not None:
             values[Scalars.ITERATION] = iteration
-        values[Scalars.NONFINITE] = self.scalars.read()[Scalars.NONFINITE]
-        self.scalars.write(values)
+        self.scalars.write(values[: Scalars.NONFINITE])
 
     def reset_metrics(self) -> None:
         """Start the running means of losses and metrics again."""
@@ -96,8 +94,7 @@ class Executor:
 
     def clear_failure(self) -> None:
         """Let optimizer steps count again."""
-        self._values[Scalars.NONFINITE] = 0
-        self.scalars.write(self._values)
+        self.scalars.write(np.zeros(1, np.int64), Scalars.NONFINITE)
 
     def diagnose(self, program: Program, first: int) -> str:
         """Replay the failed step on the batch at `first` (bound as it was) and name where the first bad value began.
@@ -114,9 +111,3 @@ class Executor:
         if culprit.op == "gather":
             return f"the data: {name} holds values that are not finite"
         return f"{culprit.op} of {culprit.source}, which wrote {name}"
-
-    def check_bound(self, variables: Sequence[Any]) -> None:
-        """Drop programs whose variables were moved to another backend since."""
-        if any(v.backend is not None and v.backend is not self.backend for v in variables):
-            self._programs.clear()
-

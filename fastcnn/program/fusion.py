@@ -7,6 +7,8 @@ Runs before the backward steps are appended, so the gradient of a fused step is 
     conv+activation+pool                         and the maximum of each window too, so the image is never stored
 """
 
+from typing import Any
+
 from ..trace import Step, Trace, Value
 
 OBSERVERS = frozenset({"accuracy", "mean_metric", "export"})
@@ -29,7 +31,7 @@ def _only_user(trace: Trace, value: Value, step: Step) -> bool:
     return _users(trace, value) == [step]
 
 
-def _producer(trace: Trace, value: Value) -> Step | None:
+def _producer(trace: Trace, value: Any) -> Step | None:
     return value.step if isinstance(value, Value) and value.step in trace.steps else None
 
 

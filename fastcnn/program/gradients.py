@@ -35,7 +35,7 @@ class Differentiator:
         for step in reversed(self.forward):
             self._backward(step)
         variables = [v for v in self.contributions if isinstance(v, Variable)]
-        return {variable: self._total(variable) for variable in variables}  # type: ignore[misc]
+        return {variable: self._total(variable) for variable in variables}
 
     def _backward(self, step: Step) -> None:
         if step.op in WITHOUT_GRADIENT:
@@ -44,7 +44,7 @@ class Differentiator:
         outputs = [x for x in step.writes() if isinstance(x, Value) and x in self.contributions and x in self.active]
         if outputs:
             with self.trace.scope(step.source):
-                RULES[step.op](self, step, {names[id(x)]: self._total(x) for x in outputs})  # type: ignore[misc]
+                RULES[step.op](self, step, {names[id(x)]: self._total(x) for x in outputs})
 
     def _total(self, value: Value | Variable) -> Value:
         terms = self.contributions[value]
@@ -56,8 +56,7 @@ class Differentiator:
         return total
 
     def _like(self, value: Value | Variable) -> Value:
-        kind = "parameter" if isinstance(value, Variable) else value.kind
-        return self.trace.new(value.shape, name=f"d{value.name}", kind=kind)
+        return self.trace.new(value.shape, name=f"d{value.name}", kind=value.kind)
 
     def gradient(self, operand: Value | Variable | None) -> Value | None:
         """The value in which a backward step leaves the gradient of `operand`, None if nobody needs it."""
@@ -111,7 +110,7 @@ def _batch_norm(back: Differentiator, step: Step, grads: dict[str, Value]) -> No
         dx=back.gradient(step["x"]), dgamma=back.gradient(step["gamma"]), dbeta=back.gradient(step["beta"])
     )
     reads = {name: step[name] for name in ("x", "gamma", "mean", "rstd")}
-    back.emit("batch_norm_backward", **reads, dy=grads["y"], **gradients)
+    back.emit("batch_norm_backward", None, **reads, dy=grads["y"], **gradients)
 
 
 @_rule("batch_norm_inference")
@@ -171,8 +170,12 @@ def _reshape(back: Differentiator, step: Step, grads: dict[str, Value]) -> None:
 
 @_rule("concatenate_forward")
 def _concatenate(back: Differentiator, step: Step, grads: dict[str, Value]) -> None:
-    dxs = [back.gradient(x) for x in step["xs"]]
-    back.emit("concatenate_backward", step.attributes, dy=grads["y"], dxs=dxs)
+    axis, start = step.attributes["axis"], 0
+    for x in step["xs"]:
+        dx = back.gradient(x)
+        if dx is not None:
+            back.emit("concatenate_backward", dict(axis=axis, start=start), dy=grads["y"], dx=dx)
+        start += x.shape[axis]
 
 
 @_rule("mean_forward")

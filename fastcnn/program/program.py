@@ -31,6 +31,7 @@ class Program:
             self.plan.begin(f"{number}.{step.source}")
             getattr(backend, step.op)(self.plan, **self._operands(step), **step.attributes)
         self.plan.finalize()
+        self._weights = [(v, t) for v, t in self.tensors.items() if isinstance(v, Variable)]
         self._rows: list[Any] = []
 
     def _operands(self, step: Step) -> dict[str, Any]:
@@ -55,6 +56,10 @@ class Program:
         if operand.kind == "external":
             storage = self.slots[operand] = self.backend.external(dtype, shape[1:])
         return Tensor(operand.name, shape, dtype, operand.kind, storage)
+
+    def is_current(self) -> bool:
+        """Whether the weights still live where the program reads them: another backend may have taken them since."""
+        return all(v.storage is t.storage for v, t in self._weights)
 
     def bind(
         self,
