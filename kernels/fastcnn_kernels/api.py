@@ -40,8 +40,8 @@ class Storage(Protocol):
     def read(self) -> NDArray[Any]:
         """A copy of the logical array."""
 
-    def write(self, array: NDArray[Any]) -> None:
-        """Overwrite with `array`, of the same shape."""
+    def write(self, array: NDArray[Any], first: int = 0) -> None:
+        """Overwrite rows `first`, `first` + 1, ... with `array`: all of them, unless it has fewer along its first axis."""
 
 
 class External(Protocol):
@@ -87,7 +87,6 @@ In = Annotated[Tensor, "in"]
 Out = Annotated[Tensor, "out"]
 InOut = Annotated[Tensor, "inout"]
 Ins = Annotated[Sequence[Tensor], "in"]
-Outs = Annotated[Sequence[Tensor], "out"]
 MaybeIn = Annotated[Tensor | None, "in"]
 MaybeOut = Annotated[Tensor | None, "out"]
 MaybeInOut = Annotated[Tensor | None, "inout"]
@@ -234,7 +233,7 @@ class Backend(Protocol):
 
     def batch_norm_forward(
         self, plan: Any, x: In, gamma: MaybeIn, beta: MaybeIn, moving_mean: InOut, moving_variance: InOut,
-        y: Out, mean: Out, rstd: Out, scalars: In, *, momentum: float, epsilon: float,
+        y: Out, mean: Out, rstd: Out, *, momentum: float, epsilon: float,
     ) -> None:
         """Training mode over all axes but the last: y = gamma * (x - mean) * rstd + beta, rstd = 1/sqrt(var + epsilon) with the
         biased variance; moving = momentum * moving + (1 - momentum) * batch statistic. (Ioffe and Szegedy 2015.)"""
@@ -303,8 +302,8 @@ class Backend(Protocol):
     def concatenate_forward(self, plan: Any, xs: Ins, y: Out, *, axis: int) -> None:
         """y = xs joined along `axis` (1 .. rank-1, the batch axis cannot be joined)."""
 
-    def concatenate_backward(self, plan: Any, dy: In, dxs: Outs, *, axis: int) -> None:
-        """dxs = dy split along `axis`; an entry that nothing needs may be None."""
+    def concatenate_backward(self, plan: Any, dy: In, dx: Out, *, axis: int, start: int) -> None:
+        """dx = the part of dy that begins at `start` along `axis` and has dx's extent: the gradient of one of xs."""
 
     def mean_forward(self, plan: Any, x: In, y: Out) -> None:
         """y[n] = mean of x[n] over all of its elements. x (N, ...); y (N,)."""

@@ -31,7 +31,8 @@ def place(blocks: Iterable[Block]) -> int:
     Greedy best fit by size (Pisarchyk and Lee 2020, "greedy by size"): the largest block first, each in the smallest
     gap between the blocks that exist at the same time. Blocks of one geometry first share slots among themselves.
     """
-    free, geometries = [], {}
+    free: list[Block] = []
+    geometries: dict[object, list[Block]] = {}
     for block in blocks:
         (free if block.geometry is None else geometries.setdefault(block.geometry, [])).append(block)
     owners = [owner for group in geometries.values() for owner in _share(group)]
@@ -53,13 +54,11 @@ def _share(group: list[Block]) -> list[Block]:
     """Give blocks of one geometry, by first use, to slots that are free again; a slot lives as long as the program."""
     slots: list[tuple[Block, list[Block]]] = []
     for block in sorted(group, key=lambda b: b.first):
-        for slot, users in slots:
-            if not any(block.overlaps(user) for user in users):
-                users.append(block)
-                break
-        else:
+        slot, users = next((s for s in slots if not any(block.overlaps(user) for user in s[1])), (None, []))
+        if slot is None:
             slot = Block(block.nbytes, -1, 1 << 62)
-            slots.append((slot, [block]))
+            slots.append((slot, users))
+        users.append(block)
         block.geometry = slot
     return [slot for slot, _ in slots]
 

@@ -4,6 +4,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from .api import Kind, Tensor
 
@@ -57,3 +58,8 @@ class LaunchList:
                     first, _ = lives.get(tensor, (i, i))
                     lives[tensor] = (first, i)
         return lives
+
+
+def rows(whole: NDArray[Any], part: NDArray[Any], first: int) -> NDArray[Any]:
+    """The rows of `whole` that `part` overwrites, from `first` on."""
+    return whole[first : first + len(part)] if whole.ndim else whole

@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
 from .api import Kind, Tensor
-from .plan import Launch, LaunchList
+from .plan import Launch, LaunchList, rows
 
 
 class ReferenceStorage:
@@ -21,9 +21,9 @@ class ReferenceStorage:
         """A copy of the array."""
         return self.array.copy()
 
-    def write(self, array: NDArray[Any]) -> None:
-        """Overwrite with `array`, of the same shape."""
-        self.array[...] = array
+    def write(self, array: NDArray[Any], first: int = 0) -> None:
+        """Overwrite rows `first`, `first` + 1, ... with `array`."""
+        rows(self.array, array, first)[...] = array
 
 
 class ReferenceSlot:
@@ -41,7 +41,7 @@ class ReferenceSlot:
 class ReferencePlan(LaunchList):
     """Launches are calls `function(*arrays, **attributes)`; outputs are arrays to be filled with `[...] =`."""
 
-    def launch(self, function: Callable[..., None], *operands: Any, **attributes: Any) -> None:
+    def launch(self, function: Callable[..., None], /, *operands: Any, **attributes: Any) -> None:
         """Append a call. An operand is a tensor, None, or a sequence of these; the function gets arrays in their place."""
         tensors = tuple(t for operand in operands for t in _flat(operand))
         self.append(Launch(function.__name__.strip("_"), 0, tensors, (), (function, operands, attributes)))

@@ -33,7 +33,7 @@ def activation_number(activation: str) -> int:
     return ACTIVATIONS.index(activation)
 
 
-def inlined(function):  # type: ignore[no-untyped-def]
+def inlined(function):
     """A helper that kernels inline; compiled with each kernel, never on its own."""
     return njit(inline="always")(function)
 

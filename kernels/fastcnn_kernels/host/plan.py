@@ -23,7 +23,7 @@ from numpy.typing import DTypeLike, NDArray
 
 from ..api import Kind, Tensor
 from ..memory import ALIGNMENT, Block, place
-from ..plan import Launch, LaunchList
+from ..plan import Launch, LaunchList, rows
 from . import runner, threads
 from .layout import NO_HALO, Halo, Layout, blocks_of, image_shape, union
 
@@ -66,9 +66,9 @@ class CpuStorage:
         """A copy of the logical array."""
         return self.logical.copy()
 
-    def write(self, array: NDArray[Any]) -> None:
-        """Overwrite with `array`, of the same shape."""
-        self.logical[...] = array
+    def write(self, array: NDArray[Any], first: int = 0) -> None:
+        """Overwrite rows `first`, `first` + 1, ... with `array`."""
+        rows(self.logical, array, first)[...] = array
 
 
 class ExternalSlot:

@@ -37,7 +37,6 @@ class kernel:  # noqa: N801
         return int(self._compiled.address)
 
 
-@intrinsic
 def _call(typingctx: Any, address: Any, row: Any, first: Any, last: Any) -> Any:
     def codegen(context: Any, builder: ir.IRBuilder, sig: Any, args: Any) -> Any:
         i64 = ir.IntType(64)
@@ -48,7 +47,10 @@ def _call(typingctx: Any, address: Any, row: Any, first: Any, last: Any) -> Any:
     return types.void(*(types.int64,) * 4), codegen
 
 
-def _walk(addresses, rows, segments, bounds, threads):  # type: ignore[no-untyped-def]
+_call_kernel: Any = intrinsic(_call)
+
+
+def _walk(addresses, rows, segments, bounds, threads):
     """for each segment (kind, first launch, last launch, extent):
     BATCH   every slice of the batch crosses the segment's launches on its own: rows[slice, launch]
     OUTPUT  one launch, its `extent` outputs divided among the threads: rows[0, launch]
@@ -60,12 +62,12 @@ def _walk(addresses, rows, segments, bounds, threads):  # type: ignore[no-untype
         if segments[s, 0] == 0:
             for k in prange(slices):
                 for i in range(begin, end):
-                    _call(addresses[i], base + k * rows.strides[0] + i * rows.strides[1], bounds[k], bounds[k + 1])
+                    _call_kernel(addresses[i], base + k * rows.strides[0] + i * rows.strides[1], bounds[k], bounds[k + 1])
         else:
             chunks = min(extent, threads)
             for c in prange(chunks):
                 first, last = extent * c // chunks, extent * (c + 1) // chunks
-                _call(addresses[begin], base + begin * rows.strides[1], first, last)
+                _call_kernel(addresses[begin], base + begin * rows.strides[1], first, last)
 
 
 @cache

@@ -6,6 +6,8 @@ asked for. So the number is remembered here and applied when it can be.
 
 import os
 import sys
+from importlib import import_module
+from typing import Any
 
 _wanted: int | None = None
 
@@ -38,8 +40,7 @@ def get_num_threads() -> int:
 
 
 def _grow_pool(count: int) -> None:
-    from numba import config
-
+    config: Any = import_module("numba").config
     if count <= config.NUMBA_NUM_THREADS:
         return
     os.environ["NUMBA_NUM_THREADS"] = str(count)

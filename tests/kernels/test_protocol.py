@@ -1,0 +1,107 @@
+"""The backends implement the protocol and nothing else, and imports go one way."""
+
+import ast
+import inspect
+from collections.abc import Iterator
+from pathlib import Path
+
+import fastcnn_kernels
+import pytest
+from fastcnn_kernels.api import Backend, operations
+from fastcnn_kernels.cases import cases
+from fastcnn_kernels.cpu import CpuBackend
+from fastcnn_kernels.reference import ReferenceBackend
+
+KERNELS = Path(fastcnn_kernels.__file__).parent
+LIBRARY = KERNELS.parents[1] / "fastcnn"
+OPS = {path.parent.name for path in KERNELS.glob("*/reference.py")}
+
+MADE_OF = {
+    "conv": {"activation", "pool"},  # epilogues
+    "dense": {"activation", "conv"},  # on the CPU a dense layer is the convolution of one pixel
+    "dropout": {"random"},
+}
+"""Ops whose arithmetic is another op's: the only ones that may import it."""
+
+INDEXES = {"reference.py", "cpu.py", "cuda.py", "cases.py"}
+
+
+@pytest.fixture(params=[ReferenceBackend, CpuBackend])
+def backend(request):
+    return request.param
+
+
+def parameters(function: object) -> list[tuple[str, object, object]]:
+    signature = inspect.signature(function).parameters.values()
+    return [(p.name, p.kind, p.default) for p in signature if p.name != "self"]
+
+
+def test_a_backend_has_the_protocol_s_ops_and_no_others(backend):
+    public = {name for name, _ in inspect.getmembers(backend, inspect.isfunction) if not name.startswith("_")}
+    assert public - {"plan", "allocate", "external"} == set(operations())
+
+
+@pytest.mark.parametrize("op", operations())
+def test_an_op_has_the_protocol_s_signature(backend, op):
+    assert parameters(getattr(backend, op)) == parameters(getattr(Backend, op))
+
+
+def test_a_backend_says_what_it_is(backend):
+    assert backend().name in ("reference", "cpu")
+    assert backend().fusions <= {
+        "conv+activation", "dense+activation", "conv+activation+pool", "softmax+crossentropy", "sigmoid+crossentropy",
+    }  # fmt: skip
+
+
+def test_every_op_has_cases_and_every_case_its_own_name():
+    assert {case.op for case in cases()} == set(operations())
+    names = [str(case) for case in cases()]
+    assert len(names) == len(set(names))
+
+
+def imports(path: Path) -> Iterator[str]:
+    """Absolute names of the modules that a file imports."""
+    package = path.relative_to(KERNELS.parent if KERNELS in path.parents else LIBRARY.parent).with_suffix("").parts[:-1]
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            base = package[: len(package) - node.level + 1] if node.level else ()
+            module = ".".join((*base, *([node.module] if node.module else [])))
+            yield module
+            yield from (f"{module}.{alias.name}" for alias in node.names)
+
+
+def files(root: Path) -> list[Path]:
+    found = sorted(root.rglob("*.py"))
+    assert found, f"no Python files in {root}"
+    return found
+
+
+def test_kernels_do_not_know_the_library():
+    wrong = [(path.name, name) for path in files(KERNELS) for name in imports(path) if name.split(".")[0] == "fastcnn"]
+    assert not wrong
+
+
+def test_only_kernels_know_numba():
+    wrong = [(path.name, name) for path in files(LIBRARY) for name in imports(path) if name.split(".")[0] == "numba"]
+    assert not wrong
+
+
+def test_the_reference_knows_no_numba():
+    reference = [path for path in files(KERNELS) if path.name.startswith("reference")]
+    wrong = [(path, name) for path in reference for name in imports(path) if name.startswith(("numba", "llvmlite"))]
+    assert not wrong
+
+
+@pytest.mark.parametrize("op", sorted(OPS))
+def test_ops_do_not_know_each_other(op):
+    others = OPS - MADE_OF.get(op, set()) - {op}
+    found = {(path.name, name) for path in files(KERNELS / op) for name in imports(path)}
+    assert not [(file, name) for file, name in found if set(name.split(".")[1:2]) & others]
+
+
+def test_what_all_ops_share_knows_no_op():
+    shared = [path for path in KERNELS.glob("*.py") if path.name not in INDEXES] + files(KERNELS / "host")
+    found = {(path.name, name) for path in shared for name in imports(path)}
+    assert not [(file, name) for file, name in found if set(name.split(".")[1:2]) & OPS]
