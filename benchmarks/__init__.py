@@ -1,0 +1,1 @@
+"""Benchmarks: pytest-benchmark suites of ops and networks, and side-by-side runs against PyTorch."""
