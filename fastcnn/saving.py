@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from . import losses, metrics
 from .utils import registry
 from .utils.custom_objects import custom_object_scope
 from .utils.files import write_atomically
@@ -178,14 +179,14 @@ def _slots(optimizer: Any, variables: Mapping[str, Variable]) -> Iterator[tuple[
 
 
 def _identifiers(value: Any) -> Any:
-    """An argument of compile in plain values: names stay, objects become configurations."""
+    """An argument of compile in plain values: losses and metrics become configurations."""
     if isinstance(value, Mapping):
         return {name: _identifiers(entry) for name, entry in value.items()}
     if isinstance(value, list | tuple):
         return [_identifiers(entry) for entry in value]
-    if value is None or isinstance(value, str | int | float):
-        return value
-    return value.__name__ if isinstance(value, type) else registry.serialize(value)
+    if isinstance(value, losses.Loss):
+        return losses.serialize(value)
+    return metrics.serialize(value) if isinstance(value, metrics.Metric | metrics.DeviceMetric) else value
 
 
 # From a file's contents to a model.
@@ -202,10 +203,7 @@ def _model(path: PathLike, contents: Contents, custom_objects: Mapping[str, Any]
             if compile and contents.document["training"] is not None:
                 _compile(model, contents.document["training"])
         except (ValueError, TypeError) as error:
-            raise ValueError(
-                f"{path} cannot be made into a model: {error}. Classes and functions of your own must be passed as "
-                "custom_objects={'Name': Name}"
-            ) from error
+            raise ValueError(f"{path} cannot be made into a model: {error}") from error
     arrays = contents.weights()
     _check_same(path, {name: array.shape for name, array in arrays.items()}, _variables(model))
     model.set_weights(list(arrays.values()))

@@ -4,6 +4,7 @@ train evaluate predict summary devices warmup   the commands: each has `describe
 arguments   the parser that all share: its errors, its kinds of values
 recipes     what is trained how where nothing else is said; `Options`, all choices of one run
 pictures    a data set as a network takes it
+training    a run of `train`, from its headline to its last file
 runs        run folders: the checkpoint, and the files that are derived from it
 toml plot   two of those files: run.toml and history.png
 machine     what this computer is called and has

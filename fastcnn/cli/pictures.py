@@ -1,7 +1,7 @@
 """A data set as a network takes it: a limit, a share for validation, numbers from 0 to 1."""
 
 import hashlib
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -41,6 +41,12 @@ def tested(data: Dataset, limit: int | None) -> Pictures:
     """The test part, or `limit` pictures of it."""
     rows = _limited(len(data.x_test), limit)
     return scaled(data.x_test[rows]), data.y_test[rows]
+
+
+def facts(data: Dataset) -> dict[str, Any]:
+    """What a run's notes say about its data."""
+    is_float = data.x_train.dtype == np.float32
+    return {"name": data.name, "sha256": fingerprint(data), "class_names": data.class_names, "float": is_float}
 
 
 def fingerprint(data: Dataset) -> str:

@@ -23,6 +23,7 @@ class Executor:
 
     def __init__(self, model: Any, objective: Objective, backend: Any):
         self.model, self.objective, self.backend = model, objective, backend
+        self._variables = list(model.variables)
         self.scalars = backend.allocate((Scalars.COUNT,), np.int64, "plain")
         self._values = np.zeros(Scalars.COUNT, np.int64)
         self._accumulators = [backend.allocate((2,), np.float64, "plain") for _ in range(objective.accumulators())]
@@ -50,7 +51,7 @@ class Executor:
         return self._programs[key]
 
     def _trainable(self) -> tuple[bool, ...]:
-        return tuple(variable.trainable for variable in self.model.variables)
+        return tuple(variable.trainable for variable in self._variables)
 
     def _build(self, mode: Mode, batch_size: int, dtypes: Any, targets: Any, export: bool) -> Program:
         lowered = lower(self.model, mode, self.objective, self.backend.fusions, dtypes, targets, export)

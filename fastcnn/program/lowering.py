@@ -92,7 +92,7 @@ def _objective(
         labelled.append((k, labels, weight))
         if loss is not None:
             with lowered.trace.scope("loss"):
-                trained.append(_loss(lowered, loss.call(labels, outputs[k]), weight, objective.loss_weights[k]))
+                trained.append(_loss(lowered, ops.mean(loss.call(labels, outputs[k])), weight, objective.loss_weights[k]))
     for k, labels, weight in labelled:
         if not objective.metrics[k]:
             continue

@@ -5,7 +5,7 @@ Scores        their running means, from the device and from metrics on the host
 """
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -74,27 +74,34 @@ def _unused(name: str, taken: Mapping[str, Any]) -> str:
     return result
 
 
+def resolved(loss: Any = None, loss_weights: Any = None, metrics: Any = None) -> dict[str, Any]:
+    """The arguments of compile with an object in place of every name, so that they mean the same wherever they are used."""
+    if metrics is not None and not isinstance(metrics, list | tuple | Mapping):
+        raise ValueError(f"metrics must be a list, such as ['accuracy'], or a dict by output, got {metrics!r}")
+    return dict(loss=_each(losses_module.get, loss), loss_weights=loss_weights, metrics=_each(metrics_module.get, metrics))
+
+
+def _each(get: Callable[[Any], Any], argument: Any) -> Any:
+    if argument is None:
+        return None
+    if isinstance(argument, list | tuple):
+        return [_each(get, entry) for entry in argument]
+    if isinstance(argument, Mapping) and not ("class_name" in argument or "function" in argument):
+        return {name: _each(get, entry) for name, entry in argument.items()}
+    return get(argument)
+
+
 def compilation(names: Sequence[str], loss: Any = None, loss_weights: Any = None, metrics: Any = None) -> Compilation:
-    """The arguments of compile as lists, one entry an output of `names`. ValueError where they do not fit the outputs."""
-    losses = [None if item is None else losses_module.get(item) for item in _each_loss(loss, names)]
+    """What `resolved` returned as lists, one entry an output of `names`. ValueError where they do not fit the outputs."""
+    losses = _by_output("loss", loss, names) if isinstance(loss, list | Mapping) else [loss] * len(names)
     return Compilation(list(names), losses, _weights(loss_weights, names), _metrics(metrics, names))
-
-
-def _each_loss(loss: Any, names: Sequence[str]) -> list[Any]:
-    if isinstance(loss, Mapping) and "class_name" not in loss and "function" not in loss:
-        return _by_name("loss", loss, names, None)
-    if isinstance(loss, list | tuple):
-        return _by_position("loss", loss, names)
-    return [loss] * len(names)
 
 
 def _weights(weights: Any, names: Sequence[str]) -> list[float]:
     if weights is None:
         return [1.0] * len(names)
-    if isinstance(weights, Mapping):
-        found = _by_name("loss_weights", weights, names, 1.0)
-    else:
-        found = _by_position("loss_weights", weights if isinstance(weights, list | tuple) else [weights], names)
+    given = weights if isinstance(weights, list | tuple | Mapping) else [weights]
+    found = _by_output("loss_weights", given, names, 1.0)
     for weight in found:
         if not (isinstance(weight, int | float) and math.isfinite(weight)):
             raise ValueError(f"loss_weights must be finite numbers, got {weight!r}")
@@ -104,33 +111,25 @@ def _weights(weights: Any, names: Sequence[str]) -> list[float]:
 def _metrics(metrics: Any, names: Sequence[str]) -> list[list[Metric | DeviceMetric]]:
     if metrics is None:
         return [[] for _ in names]
-    if not isinstance(metrics, list | tuple | Mapping):
-        raise ValueError(f"metrics must be a list, such as ['accuracy'], or a dict by output, got {metrics!r}")
     if len(names) == 1:
-        return [[metrics_module.get(m) for m in _leaves(metrics)]]
-    entries = (
-        _by_name("metrics", metrics, names, None) if isinstance(metrics, Mapping) else _by_position("metrics", metrics, names)
-    )
-    return [[metrics_module.get(m) for m in _leaves(entry)] for entry in entries]
+        return [_leaves(metrics)]
+    return [_leaves(entry) for entry in _by_output("metrics", metrics, names)]
 
 
 def _leaves(entry: Any) -> list[Any]:
-    if isinstance(entry, Mapping) and ("class_name" in entry or "function" in entry):
-        return [entry]
-    if isinstance(entry, list | tuple | Mapping):
+    if isinstance(entry, list | Mapping):
         items = entry.values() if isinstance(entry, Mapping) else entry
         return [leaf for item in items for leaf in _leaves(item)]
     return [] if entry is None else [entry]
 
 
-def _by_name(argument: str, value: Mapping[str, Any], names: Sequence[str], default: Any) -> list[Any]:
-    for name in value:
-        if name not in names:
-            raise unknown(f"output in {argument}", name, names)
-    return [value.get(name, default) for name in names]
-
-
-def _by_position(argument: str, value: Sequence[Any], names: Sequence[str]) -> list[Any]:
+def _by_output(argument: str, value: Any, names: Sequence[str], default: Any = None) -> list[Any]:
+    """The entries of a dict by output, `default` where it has none, or of a list with one an output."""
+    if isinstance(value, Mapping):
+        for name in value:
+            if name not in names:
+                raise unknown(f"output in {argument}", name, names)
+        return [value.get(name, default) for name in names]
     if len(value) != len(names):
         raise ValueError(
             f"{argument} must have one entry for each of the {len(names)} outputs ({', '.join(names)}), got {len(value)}: "

@@ -86,16 +86,24 @@ class _Watch:
         if self.terminate is None or self.terminate.raise_error:
             raise FloatingPointError(
                 f"the loss became NaN or infinite at batch {step} of epoch {self.epoch + 1} (training step {failed}); the "
-                f"first value that was not finite came from {culprit}. The weights are those before that step. A smaller "
-                "learning rate, inputs scaled to about 0..1, or data without NaN usually help"
+                f"first value that was not finite came from {culprit}. {_weights_now(self.model)} A smaller learning rate, "
+                "inputs scaled to about 0..1, or data without NaN usually help"
             )
         print(f"Batch {step}: the loss is not finite (first seen in {culprit}); training ends")
         self.model.stop_training = True
 
 
+def _weights_now(model: Any) -> str:
+    broken = [variable.name for variable in model.variables if not np.isfinite(variable.value).all()]
+    if broken:
+        return f"The weights are those of that step; of them, {', '.join(broken)} hold values that are not finite."
+    return "The weights are those before that step, all of them finite."
+
+
 def test(model: Any, scores: Scores, batches: Iterator[Batch], callbacks: CallbackList, progress: Progress) -> Logs:
     """A pass of evaluation; returns its logs."""
     each = callbacks.wants("on_test_batch_end")
+    training_failed = model.executor.failed_step() is not None
     scores.reset()
     shown = time.perf_counter()
     for step, batch in enumerate(batches):
@@ -108,8 +116,9 @@ def test(model: Any, scores: Scores, batches: Iterator[Batch], callbacks: Callba
         if time.perf_counter() - shown > LOOK_EVERY:
             progress.update(scores.logs())
             shown = time.perf_counter()
-    # A loss that is not finite is a result here; it must not stop the optimizer.
-    model.executor.clear_failure()
+    if not training_failed:
+        # A loss that is not finite is a result here; it must not stop the optimizer.
+        model.executor.clear_failure()
     return scores.logs()
 
 

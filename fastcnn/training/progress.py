@@ -9,8 +9,9 @@ import time
 from collections.abc import Mapping
 from typing import Any
 
-WIDTH = 20
-REDRAW_EVERY = 0.1  # seconds
+WIDTH, NARROW = 20, 5
+"""The bar's width, and below what it is left out."""
+REDRAW_EVERY = 0.05  # seconds
 
 
 class Progress:
@@ -40,20 +41,19 @@ class Progress:
     def close(self) -> None:
         """Leave the terminal as it was, whatever happened."""
 
-    def _line(self, logs: Mapping[str, float], bar: str, final: bool) -> str:
+    def _line(self, logs: Mapping[str, float], final: bool) -> str:
         seconds = max(time.perf_counter() - self.began, 1e-9)
         each = seconds / max(self.done, 1)
-        left = (self.steps - self.done) * each if self.steps and not final else seconds
-        digits = len(str(self.steps or self.done))
-        count = f"{self.done:{digits}d}/{(self.done if final else self.steps) or '?'}"
-        parts = [
-            count,
-            *([bar] if bar else ["-"]),
-            _duration(left),
-            f"{_short(each)}/step",
-            f"{self.samples / seconds:,.0f} samples/s",
-        ]
-        return " - ".join([" ".join(parts), *numbers(logs)])
+        shown = (self.steps - self.done) * each if self.steps and not final else seconds
+        total = self.done if final else self.steps
+        count = f"{self.done:{len(str(total or self.done))}d}/{total or '?'}"
+        timing = f"{_duration(shown)} {_short(each)}/step {self.samples / seconds:,.0f} samples/s"
+        rest = " - ".join([timing, *numbers(logs)])
+        return f"{count} {self._bar(total, len(count) + len(rest))} {rest}"
+
+    def _bar(self, total: int | None, beside: int) -> str:
+        """What stands between the count and the `beside` other characters of the line."""
+        return "-"
 
 
 class PlainProgress(Progress):
@@ -67,7 +67,7 @@ class PlainProgress(Progress):
 
     def end(self, logs: Mapping[str, float]) -> None:
         """Print the line."""
-        print(self._line(logs, "", final=True), flush=True)
+        print(self._line(logs, final=True), flush=True)
 
 
 class LiveProgress(PlainProgress):
@@ -84,14 +84,15 @@ class LiveProgress(PlainProgress):
         now = time.perf_counter()
         if now - self._drawn >= REDRAW_EVERY:
             self._drawn = now
-            self._draw(self._line(logs, self._bar(), final=False))
+            self._draw(self._line(logs, final=False))
 
-    def _bar(self) -> str:
-        if not self.steps:
-            return ""
-        filled = WIDTH * self.done // self.steps
+    def _bar(self, total: int | None, beside: int) -> str:
+        width = min(WIDTH, self.console.width - beside - 3)
+        if not total or width < NARROW:
+            return "-"
+        filled = width * self.done // total
         full, empty = ("━", "─") if self.console.encoding.startswith("utf") else ("=", ".")
-        return full * filled + empty * (WIDTH - filled)
+        return full * filled + empty * (width - filled)
 
     def _draw(self, line: str) -> None:
         from rich.live import Live
@@ -106,8 +107,7 @@ class LiveProgress(PlainProgress):
     def end(self, logs: Mapping[str, float]) -> None:
         """Leave the finished line."""
         self.close()
-        self.steps = self.steps or self.done
-        print(self._line(logs, self._bar(), final=True), flush=True)
+        print(self._line(logs, final=True), flush=True)
 
     def close(self) -> None:
         """Take the live line away."""

@@ -14,7 +14,7 @@ from ..losses import Loss
 from ..program import Executor, Objective, Program
 from ..utils.random_seed import current_seed
 from . import loop
-from .compilation import Compilation, Logs, Scores, compilation
+from .compilation import Compilation, Logs, Scores, compilation, resolved
 from .data import (
     Array,
     ArrayFeed,
@@ -140,10 +140,10 @@ class Trainer:
         """
         _refuse(not_offered)
         chosen = optimizers.get(optimizer)
-        # For its errors: what the names stand for is settled again when the graph is known.
-        compilation(self.output_names if self.built else ["output"], loss, loss_weights, metrics)
-        self._runtime = Runtime(device)
-        self._arguments = dict(loss=loss, loss_weights=loss_weights, metrics=metrics)
+        arguments = resolved(loss, loss_weights, metrics)
+        # For its errors: which output is whose is settled when the graph is known.
+        compilation(self.output_names if self.built else ["output"], **arguments)
+        self._runtime, self._arguments = Runtime(device), arguments
         self.optimizer, self.loss = chosen, loss
         self.seed = current_seed() if self.seed is None else self.seed
         self.compiled, self.stop_training = True, False
