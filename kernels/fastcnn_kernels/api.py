@@ -236,7 +236,8 @@ class Backend(Protocol):
         y: Out, mean: Out, rstd: Out, *, momentum: float, epsilon: float,
     ) -> None:
         """Training mode over all axes but the last: y = gamma * (x - mean) * rstd + beta, rstd = 1/sqrt(var + epsilon) with the
-        biased variance; moving = momentum * moving + (1 - momentum) * batch statistic. (Ioffe and Szegedy 2015.)"""
+        biased variance; moving = momentum * moving + (1 - momentum) * batch statistic, left as it is in channels whose
+        batch statistic is not finite. (Ioffe and Szegedy 2015.)"""
 
     def batch_norm_backward(
         self, plan: Any, x: In, gamma: MaybeIn, mean: In, rstd: In, dy: In,

@@ -19,12 +19,15 @@ from ..host.plan import float_bits
 from ..host.runner import kernel
 from ..host.walk import BLOCK, ROWS, WIDTH, number, row, stride, walk
 from ..simd import (
+    absolute,
     bits_as_f64,
     f32_to_f64,
     f64_to_f32,
     fma,
     load_f32x16,
     load_f64x16,
+    select,
+    splat,
     splat_f64,
     sqrt_f64,
     store_f32x16,
@@ -40,7 +43,7 @@ SUMS = 2 * 16 * 8
 def batch_norm_forward(
     plan: Any, x: Any, gamma: Any, beta: Any, moving_mean: Any, moving_variance: Any,
     y: Any, mean: Any, rstd: Any, *, momentum: float, epsilon: float,
-) -> None:  # fmt: skip
+) -> None:
     """y = gamma * (x - mean) * rstd + beta with the statistics of the batch."""
     blocks = blocks_of(x.shape[-1])
     partial = plan.partial("statistics", blocks * RECORD)
@@ -147,6 +150,14 @@ def _put(address, block, value):
         store_f32x16(address + 64 * block, f64_to_f32(value))
 
 
+@inlined
+def _move(address, keep, gain, statistic):
+    """moving = keep * moving + gain * statistic in the channels whose statistic is finite."""
+    moving, value = load_f32x16(address), f64_to_f32(statistic)
+    moved = f64_to_f32(keep * f32_to_f64(moving) + gain * statistic)
+    store_f32x16(address, select(absolute(value) < splat(np.float32(np.inf)), moved, moving))
+
+
 @kernel
 def statistics_kernel(a, first, last):
     """partial[b] = (count, mean, sum of squared deviations from it) of the slice's values, by channel of block b.
@@ -205,8 +216,8 @@ def combine_statistics_kernel(a, first, last):
         rstd = splat_f64(1.0) / sqrt_f64(variance + splat_f64(bits_as_f64(a[5])))
         _put(a[10], b, mean)
         _put(a[11], b, rstd)
-        _put(moving_mean, b, keep * _channels(moving_mean, b, 0.0) + gain * mean)
-        _put(moving_variance, b, keep * _channels(moving_variance, b, 0.0) + gain * variance)
+        _move(moving_mean + 64 * b, keep, gain, mean)
+        _move(moving_variance + 64 * b, keep, gain, variance)
         _put(coefficients, b, mean)
         _put(coefficients + row_bytes, b, rstd * _channels(gamma, b, 1.0))
         _put(coefficients + 2 * row_bytes, b, _channels(beta, b, 0.0))

@@ -46,8 +46,9 @@ def _batch_norm_forward(
     batch_mean, variance = x.mean(axis=over), x.var(axis=over)
     mean[...], rstd[...] = batch_mean, 1 / np.sqrt(variance + epsilon)
     y[...] = _scale_and_shift((x - mean) * rstd, gamma, beta)
-    moving_mean[...] = momentum * moving_mean + (1 - momentum) * batch_mean
-    moving_variance[...] = momentum * moving_variance + (1 - momentum) * variance
+    for moving, statistic in ((moving_mean, batch_mean), (moving_variance, variance)):
+        moved = momentum * moving + (1 - momentum) * statistic
+        moving[...] = np.where(np.isfinite(statistic), moved, moving)
 
 
 def _batch_norm_backward(
