@@ -44,10 +44,9 @@ class LaunchList:
         launch.step = len(self.labels) - 1
         self.launches.append(launch)
 
-    def launches_of(self, step: int) -> range:
+    def launches_of(self, step: int) -> list[int]:
         """The launches of one program step."""
-        found = [i for i, launch in enumerate(self.launches) if launch.step == step]
-        return range(found[0], found[-1] + 1) if found else range(0)
+        return [i for i, launch in enumerate(self.launches) if launch.step == step]
 
     def lifetimes(self) -> dict[Tensor, tuple[int, int]]:
         """First and last launch that touches each tensor without storage of its own."""

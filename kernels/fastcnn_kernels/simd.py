@@ -28,9 +28,10 @@ _I1, _I8, _I32, _I64, _F32, _F64 = (*(ir.IntType(n) for n in (1, 8, 32, 64)), ir
 
 def _register_file() -> tuple[int, int]:
     """(vector registers, float32 lanes of one) of the processor that Numba compiles for."""
-    features = config.CPU_FEATURES
+    settings: Any = config
+    features = settings.CPU_FEATURES
     if features is None:
-        features = "" if config.CPU_NAME == "generic" else llvm.get_host_cpu_features().flatten()
+        features = "" if settings.CPU_NAME == "generic" else llvm.get_host_cpu_features().flatten()
     if "+avx512f" in features:
         return 32, 16
     if "+avx2" in features:
@@ -100,6 +101,11 @@ def make_intrinsic(result: types.Type, operands: tuple[types.Type, ...], emit: C
     namespace: dict[str, Any] = {"answer": (result(*operands), codegen)}
     exec(f"def typed(typingctx, {parameters}):\n    return answer\n", namespace)
     return intrinsic(namespace["typed"])
+
+
+def literal_intrinsic(function: Callable[..., Any]) -> Any:
+    """Decorator: an intrinsic whose typing function sees constant arguments as literals."""
+    return intrinsic(prefer_literal=True)(function)
 
 
 def _loader(result: types.Type, element: ir.Type, align: int) -> Any:
@@ -278,7 +284,7 @@ for _symbol, _name in ((operator.and_, "and_"), (operator.or_, "or_")):
     _operator(_symbol, mask, mask, lambda b, x, y, name=_name: getattr(b, name)(x, y))
 
 
-@intrinsic(prefer_literal=True)
+@literal_intrinsic
 def tuple_of_zeros(typingctx: Any, count: Any) -> Any:
     """`count` vectors of zeros: the accumulators of a tile."""
     n = count.literal_value
@@ -289,7 +295,7 @@ def tuple_of_zeros(typingctx: Any, count: Any) -> Any:
     return types.UniTuple(f32x16, n)(types.literal(n)), codegen
 
 
-@intrinsic(prefer_literal=True)
+@literal_intrinsic
 def outer_product(
     typingctx: Any, accumulators: Any, rows: Any, offset: Any, vectors: Any, block: Any, step: Any, unroll: Any
 ) -> Any:

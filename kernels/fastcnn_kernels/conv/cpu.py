@@ -81,8 +81,9 @@ def conv_pool_forward(
 
     Activations never decrease, so smooth ones are applied after the maximum.
     """
-    geometry = dict(strides=strides, padding=padding, dilation=dilation, groups=groups)
-    c = convolution(x.shape, w.shape, window=window, **geometry)
+    c = convolution(
+        x.shape, w.shape, strides=strides, padding=padding, dilation=dilation, groups=groups, window=window
+    )
     forward(plan, c, x, w, b, y, activation=activation, alpha=alpha, pool=Pool(argmax, _three(window)))
 
 
@@ -92,8 +93,9 @@ def conv_pool_backward(
     activation: str = "linear", alpha: float = 0.0, window: Extents,
 ) -> None:
     """Gradients of conv_pool_forward."""
-    geometry = dict(strides=strides, padding=padding, dilation=dilation, groups=groups)
-    c = convolution(x.shape, w.shape, window=window, **geometry)
+    c = convolution(
+        x.shape, w.shape, strides=strides, padding=padding, dilation=dilation, groups=groups, window=window
+    )
     backward(plan, c, x, w, y, dy, dx, dw, db, activation=activation, alpha=alpha, pool=Pool(argmax, _three(window)))
 
 
@@ -161,11 +163,12 @@ def _streams(pixels: Extents, w: Tensor) -> bool:
 
 def _data_gradient(plan: Any, c: Convolution, w: Tensor, dz: Tensor, dx: Tensor) -> None:
     """dx = dz * w transposed: for each phase of x's pixels a product over the taps that they see."""
-    by_panel = c.groups == 1 and prod(c.strides) == 1 and _streams(c.extents, w)
+    phases_of = list(c.phases())
+    by_panel = c.groups == 1 and len(phases_of) == 1 and _streams(c.extents, w)
     for panels in panels_of(blocks_of(c.channels_in), widest_panel(c.channels_in // c.groups, c.groups)):
         weights = _packed(plan, c, w, panels, True, by_panel)
         ranges = panel_ranges(c, panels, transposed=True)
-        for phases, taps in c.phases():
+        for phases, taps in phases_of:
             counts, firsts = [p.count for p in phases], [p.first for p in phases]
             sources, targets = pixel_grid(counts), pixel_grid(counts, c.strides, firsts)
             Product(dz, dx, None, weights, panels, ranges, taps, sources, targets, -inf, None, by_panel).launch(plan)
@@ -178,14 +181,13 @@ def _data_gradient(plan: Any, c: Convolution, w: Tensor, dz: Tensor, dx: Tensor)
 class Weights:
     """Where a product finds row (tap, channel) of a panel: at (tap * rows + channel - the range's begin) * ld bytes.
 
-    Panels lie `panel` bytes apart from `first` on. `source` is given where the product packs them itself, by the table `packing`.
+    Panels lie `panel` bytes apart. Where the product packs them itself, it does so from `source` by the table `packing`.
     """
 
     tensor: Tensor
     ld: int
     rows: int
     panel: int
-    first: int = 0
     source: Tensor | None = None
     packing: Once | None = None
 
@@ -283,7 +285,7 @@ class Product:
         panels = np.zeros((self.panels.count, 5), np.int64)
         for q, r in enumerate(self.ranges):
             table, fours, singles = by_range[r]
-            panels[q] = address(table), fours, singles, w.first + q * w.panel, self.panels.first + q * self.panels.blocks
+            panels[q] = address(table), fours, singles, q * w.panel, self.panels.first + q * self.panels.blocks
         found = {
             "x": pixel_table(at.layout(self.source), self.sources, group),
             "y": pixel_table(at.layout(self.target), self.targets, group),
@@ -385,7 +387,8 @@ def _weight_gradient(plan: Any, c: Convolution, x: Tensor, dz: Tensor, dw: Tenso
 def _gradient_places(c: Convolution, parts: Sequence[Panels]) -> list[int]:
     """Bytes to the gradient of each part's first panel, and the number of bytes: as w lies, packed where there are groups."""
     if c.groups == 1:
-        return [VECTOR * panels.first for panels in parts] + [prod(c.kernel) * c.channels_in * VECTOR * blocks_of(c.channels_out)]
+        nbytes = prod(c.kernel) * c.channels_in * VECTOR * blocks_of(c.channels_out)
+        return [*(VECTOR * panels.first for panels in parts), nbytes]
     places = [0]
     for panels in parts:
         places.append(places[-1] + prod(c.kernel) * rows_of_tap(c, panels, False) * panels.count * panels.row)

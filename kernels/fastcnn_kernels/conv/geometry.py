@@ -21,9 +21,12 @@ Tap = tuple[int, tuple[int, int, int]]
 Border = tuple[tuple[int, int], tuple[int, int], tuple[int, int]]
 
 
+WORTHWHILE, MOST_CUTS = 1.2, 7
+
+
 @dataclass(frozen=True)
 class Phase:
-    """Pixels first, first + stride, ... (`count` of them) of x. Their j-th takes the gradient of output j + shift from tap k,
+    """Pixels first, first + stride, ... (`count` of them) of x. The j-th takes the gradient of output j + shift under tap k,
     for every (k, shift) in `taps`."""
 
     first: int
@@ -55,13 +58,25 @@ class Axis:
 
     @property
     def phases(self) -> tuple[Phase, ...]:
-        """The residues of x's pixels modulo the stride."""
-        return tuple(self._phase(first) for first in range(min(self.stride, self.extent)))
+        """The residues of x's pixels modulo the stride, each cut further where its pixels see fewer taps near the border if
+        that saves work: otherwise they read zeros around dz there."""
+        whole = [self._phase(first) for first in range(min(self.stride, self.extent))]
+        cut = [part for phase in whole for part in self._cut(phase)]
+        saves = _products(whole) > WORTHWHILE * _products(cut) and len(cut) <= MOST_CUTS * len(whole)
+        return tuple(cut if saves else whole)
 
     def _phase(self, first: int) -> Phase:
         shifts = ((k, first - offset) for k, offset in enumerate(self.offsets))
         taps = tuple((k, shift // self.stride) for k, shift in shifts if shift % self.stride == 0)
         return Phase(first, -(-(self.extent - first) // self.stride), taps)
+
+    def _cut(self, phase: Phase) -> Iterator[Phase]:
+        """The runs of a phase's pixels that see the same taps within the output."""
+        ends = {0, phase.count, *(end for _, shift in phase.taps for end in (-shift, self.outputs - shift))}
+        for begin, end in itertools.pairwise(sorted(end for end in ends if 0 <= end <= phase.count)):
+            seen = ((k, shift + begin) for k, shift in phase.taps)
+            taps = tuple((k, shift) for k, shift in seen if 0 <= shift < self.outputs)
+            yield Phase(phase.first + begin * self.stride, end - begin, taps)
 
     @property
     def gradient_halo(self) -> tuple[int, int]:
@@ -69,6 +84,10 @@ class Axis:
         reads = [(shift, shift + phase.count - 1) for phase in self.phases for _, shift in phase.taps]
         first, last = min((r[0] for r in reads), default=0), max((r[1] for r in reads), default=0)
         return max(0, -first), max(0, last - (self.outputs - 1))
+
+
+def _products(phases: Sequence[Phase]) -> int:
+    return sum(phase.count * len(phase.taps) for phase in phases)
 
 
 @dataclass(frozen=True)
@@ -146,4 +165,4 @@ def matrix(x_shape: Sequence[int], w_shape: Sequence[int]) -> Convolution:
     positions = tuple(x_shape[1:-1])
     extents = (1,) * (3 - len(positions)) + (math.prod(positions[:-2]),) * (len(positions) > 2) + positions[-2:]
     axes = [Axis(extent, 1, 1, 1, 0, extent) for extent in extents]
-    return Convolution((axes[0], axes[1], axes[2]), *w_shape, 1)
+    return Convolution((axes[0], axes[1], axes[2]), w_shape[0], w_shape[1], 1)

@@ -107,7 +107,9 @@ def channel_range(first_lane: int, last_lane: int, lanes: int, channels: int, gr
 
 def split_rows(begin: int, end: int) -> tuple[list[int], list[int]]:
     """Channels [begin, end) as the firsts of fours that lie in one block of 16, and the rest."""
-    fours, singles, c = [], [], begin
+    fours: list[int] = []
+    singles: list[int] = []
+    c = begin
     while c < end:
         room = min(end, (c // LANES + 1) * LANES) - c
         fours += range(c, c + room // 4 * 4, 4)

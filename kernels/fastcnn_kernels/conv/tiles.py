@@ -18,7 +18,6 @@ import numpy as np
 from llvmlite import ir
 from numba import njit
 from numba.core import types
-from numba.extending import intrinsic
 
 from ..host.functions import derivative, inlined
 from ..host.runner import kernel
@@ -28,6 +27,7 @@ from ..simd import (
     address,
     bits_as_f64,
     f32x16,
+    literal_intrinsic,
     load_f32,
     load_f32x16,
     load_i64,
@@ -52,7 +52,7 @@ GATHER_RUN, ADD_RUN = 1024, 16384
 # ------ tiles as values
 
 
-@intrinsic(prefer_literal=True)
+@literal_intrinsic
 def tile_addresses(typingctx: Any, base: Any, table: Any, step: Any, first: Any, last: Any, count: Any) -> Any:
     """`count` addresses: base + the int64 at table + step * min(first + i, last)."""
     n = count.literal_value
@@ -70,7 +70,7 @@ def tile_addresses(typingctx: Any, base: Any, table: Any, step: Any, first: Any,
     return types.UniTuple(types.int64, n)(*(types.int64,) * 5, types.literal(n)), codegen
 
 
-@intrinsic(prefer_literal=True)
+@literal_intrinsic
 def same_vectors(typingctx: Any, base: Any, rows: Any, blocks: Any) -> Any:
     """A tile of `rows` equal rows: the `blocks` consecutive vectors at base."""
     height, width = rows.literal_value, blocks.literal_value
@@ -99,7 +99,7 @@ def _places(builder: ir.IRBuilder, tile: Any, addresses: Any, block: ir.Value) -
     return found
 
 
-@intrinsic
+@literal_intrinsic
 def load_tile(typingctx: Any, like: Any, addresses: Any, block: Any) -> Any:
     """A tile of `like`'s size: the vectors at every address, `block` bytes apart."""
 
@@ -112,7 +112,7 @@ def load_tile(typingctx: Any, like: Any, addresses: Any, block: Any) -> Any:
     return like(like, addresses, types.int64), codegen
 
 
-@intrinsic
+@literal_intrinsic
 def store_tile(typingctx: Any, tile: Any, addresses: Any, block: Any, floor: Any) -> Any:
     """Store maximum(tile, floor), a NaN as it is: row p at address p, its vectors `block` bytes apart."""
 
@@ -180,7 +180,7 @@ def pool(source, row, blocks, y, y_pixels, y_block, argmax, argmax_pixels, argma
             best, winner = load_f32x16(place), splat_u8(np.uint8(0))
             for k in range(1, window):
                 value = load_f32x16(place + k * row)
-                keep, number = best >= value, best == best  # noqa: PLR0124
+                keep, number = best >= value, best == best
                 winner = select_u8(number, select_u8(keep, winner, splat_u8(np.uint8(k))), winner)
                 best = select(number, select(keep, best, value), best)
             store_f32x16(y + load_i64(y_pixels + 8 * q) + v * y_block, best)
@@ -197,8 +197,8 @@ def product(blocks: int) -> kernel:
         Over the samples first .. last - 1 and all panels, or, where a[SAMPLES] > 0, over the panels first .. last - 1 and all
         samples. A panel is (row table, fours, singles, bytes in w, first block). For each group of samples, for each panel: its
         rows of w stay in the second-level cache while tiles of P pixels cross the group. Where `window` > 0, the tiles of
-        `chunk` pixels go to `scratch` and only the largest pixel of each window to y. Where `packing` is given, a panel is packed
-        just before it is used, so that large weights come from memory once.
+        `chunk` pixels go to `scratch` and only the largest pixel of each window to y. Where `packing` is given, a panel is
+        packed just before it is used, so that large weights come from memory once.
         """
         x, x_sample, x_pixels = a[0], a[1], a[2]
         y, y_sample, y_block, y_pixels = a[3], a[4], a[5], a[6]

@@ -26,6 +26,7 @@ from ..memory import ALIGNMENT, Block, place
 from ..plan import Launch, LaunchList, rows
 from . import runner, threads
 from .layout import NO_HALO, Halo, Layout, blocks_of, image_shape, union
+from .schedule import schedule
 
 SLICE_SAMPLES, MAX_SLICES = 8, 32
 GUARD = 4096
@@ -165,11 +166,13 @@ class CpuPlan(LaunchList):
 
     def finalize(self) -> None:
         """Place every tensor, then resolve every launch's arguments for every slice."""
+        scheduled = schedule(self.launches)
+        self.launches = scheduled.launches
         self.segments = self._segments()
         clock = np.zeros(len(self.launches), np.int64)
         for number, (_, first, last, _) in enumerate(self.segments):
             clock[first:last] = number
-        in_slice, shared = self._blocks(clock)
+        in_slice, shared = self._blocks(clock, scheduled.lifetimes())
         sizes = (place(in_slice.values()), place(shared.values()))
         self.slice_arenas = [aligned_zeros(sizes[0]) for _ in range(len(self.bounds) - 1)]
         self.shared_arena = aligned_zeros(sizes[1])
@@ -188,13 +191,15 @@ class CpuPlan(LaunchList):
                 rows.append([runner.BATCH, i, i + 1, 0])
         return np.array(rows, np.int64).reshape(-1, 4)
 
-    def _blocks(self, clock: NDArray[np.int64]) -> tuple[dict[Tensor, Block], dict[Tensor, Block]]:
+    def _blocks(
+        self, clock: NDArray[np.int64], lifetimes: dict[Tensor, tuple[int, int]]
+    ) -> tuple[dict[Tensor, Block], dict[Tensor, Block]]:
         crossing = {
             t for launch in self.launches if launch.parallel == "output" for t in (*launch.reads, *launch.writes)
         }
         in_slice: dict[Tensor, Block] = {}
         shared: dict[Tensor, Block] = {}
-        for tensor, (first, last) in self.lifetimes().items():
+        for tensor, (first, last) in lifetimes.items():
             if tensor.kind == "batch" and tensor not in crossing:
                 samples = int(np.diff(self.bounds).max())
                 in_slice[tensor] = Block(samples * self.layout(tensor).sample, first, last, self._geometry(tensor))

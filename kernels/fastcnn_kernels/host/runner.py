@@ -3,12 +3,20 @@
 A kernel is a serial, compiled function `void(int64* arguments, int64 first, int64 last)` over a range of samples or outputs.
 """
 
+import contextlib
+from collections.abc import Iterator
 from functools import cache
+from pathlib import Path
 from typing import Any, ClassVar
 
+import llvmlite
+import numba
 from llvmlite import ir
 from numba import cfunc, get_num_threads, njit, prange, types
+from numba.core import config
 from numba.extending import intrinsic
+
+from ..sources import CPU, cache_folder, digest
 
 KERNEL = types.void(types.CPointer(types.int64), types.int64, types.int64)
 BATCH, OUTPUT = 0, 1
@@ -33,8 +41,25 @@ class kernel:  # noqa: N801
     def address(self) -> int:
         """The address of the machine code."""
         if self._compiled is None:
-            self._compiled = cfunc(KERNEL, cache=True)(self.function)
+            with _disk_cache():
+                self._compiled = cfunc(KERNEL, cache=True)(self.function)
         return int(self._compiled.address)
+
+
+@contextlib.contextmanager
+def _disk_cache() -> Iterator[None]:
+    """Numba's own cache looks at a kernel's file only: keep machine code where a change of any CPU source moves it.
+
+    NUMBA_CACHE_DIR, where set, says which folder that is in.
+    """
+    settings: Any = config
+    before = settings.CACHE_DIR
+    base = Path(before) if before else cache_folder("numba")
+    settings.CACHE_DIR = str(base / digest(CPU, llvmlite.__version__, numba.__version__))
+    try:
+        yield
+    finally:
+        settings.CACHE_DIR = before
 
 
 def _call(typingctx: Any, address: Any, row: Any, first: Any, last: Any) -> Any:
@@ -73,7 +98,8 @@ def _walk(addresses, rows, segments, bounds, threads):
 @cache
 def _compiled() -> Any:
     arrays = (types.int64[::1], types.int64[:, :, ::1], types.int64[:, ::1], types.int64[::1])
-    return njit(types.void(*arrays, types.int64), parallel=True, cache=True)(_walk)
+    with _disk_cache():
+        return njit(types.void(*arrays, types.int64), parallel=True, cache=True)(_walk)
 
 
 def run(addresses: Any, rows: Any, segments: Any, bounds: Any) -> None:

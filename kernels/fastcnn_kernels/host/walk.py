@@ -2,7 +2,7 @@
 
     walk             the argument row of a kernel over batch tensors of one logical shape, with any halos
     walk_parameters  the same for parameters: an output is a row of the last axis
-    row block element sample_address stride present number real    inlined into kernels: what the argument row holds
+    row element sample_address stride present number real    inlined into kernels: what the argument row holds
 
 A row of arguments is a header, the kernel's own numbers, and eight int64 an operand:
 

@@ -93,42 +93,81 @@ def _window(a, axis, o):
 
 
 @inlined
-def _block(a, operand, n, b):
-    return sample_address(a, operand, n) + b * stride(a, operand, BLOCK)
+def _line(a, operand, n, b, d, h):
+    """Address of line h of plane d of block b of a sample."""
+    block = sample_address(a, operand, n) + b * stride(a, operand, BLOCK)
+    return block + d * stride(a, operand, PLANE) + h * stride(a, operand, ROW)
 
 
 @inlined
-def _line(a, operand, d, h):
-    return d * stride(a, operand, PLANE) + h * stride(a, operand, ROW)
+def _maximum(a, x, d0, d1, h0, h1, w0, w1):
+    """The largest pixel, and its position, of the part of a window that begins at address x; the first NaN wins."""
+    plane, line, kh, kw = stride(a, 1, PLANE), stride(a, 1, ROW), number(a, _H + 1), number(a, _W + 1)
+    best = load_f32x16(x + d0 * plane + h0 * line + 64 * w0)
+    winner = splat_u32(np.uint32((d0 * kh + h0) * kw + w0))
+    for d in range(d0, d1):
+        for h in range(h0, h1):
+            where, position = x + d * plane + h * line, (d * kh + h) * kw
+            for w in range(w0, w1):
+                value = load_f32x16(where + 64 * w)
+                wins = (value > best) | (is_nan(value) & (best == best))
+                best = select(wins, value, best)
+                winner = select_u32(wins, splat_u32(np.uint32(position + w)), winner)
+    return best, winner
+
+
+@inlined
+def _sum(a, x, d0, d1, h0, h1, w0, w1):
+    """The sum of the pixels of the part of a window that begins at address x."""
+    plane, line, total = stride(a, 1, PLANE), stride(a, 1, ROW), splat(np.float32(0))
+    for d in range(d0, d1):
+        for h in range(h0, h1):
+            where = x + d * plane + h * line
+            for w in range(w0, w1):
+                total = total + load_f32x16(where + 64 * w)
+    return total
+
+
+@inlined
+def _spread(a, dx, gradient, winner, d0, d1, h0, h1, w0, w1):
+    """Add the gradient to the winner, or without argmax to every pixel, of the part of a window that begins at address dx."""
+    plane, line, kh, kw = stride(a, 1, PLANE), stride(a, 1, ROW), number(a, _H + 1), number(a, _W + 1)
+    by_winner, nothing = present(a, 2), splat(np.float32(0))
+    for d in range(d0, d1):
+        for h in range(h0, h1):
+            where, position = dx + d * plane + h * line, (d * kh + h) * kw
+            for w in range(w0, w1):
+                part = gradient
+                if by_winner:
+                    part = select(winner == splat_u32(np.uint32(position + w)), gradient, nothing)
+                store_f32x16(where + 64 * w, load_f32x16(where + 64 * w) + part)
+
+
+@inlined
+def _zero(a, n, b):
+    """Zero the interior of a block of dx, operand 1."""
+    for d in range(number(a, _D)):
+        for h in range(number(a, _H)):
+            where = _line(a, 1, n, b, d, h)
+            for w in range(number(a, _W)):
+                store_f32x16(where + 64 * w, splat(np.float32(0)))
 
 
 @kernel
 def max_pool_forward_kernel(a, first, last):
-    """y = max over the window of x, argmax the first winner's position; the first NaN wins. Operands y, x, argmax."""
-    plane, line, wide, kh, kw = stride(a, 1, PLANE), stride(a, 1, ROW), number(a, WIDE), number(a, _H + 1), number(a, _W + 1)
+    """y = max over the window of x, argmax its first winner's position. Operands y, x, argmax."""
     for n in range(first, last):
         for b in range(number(a, BLOCKS)):
             for od in range(a[DEPTH]):
                 d, d0, d1 = _window(a, _D, od)
                 for oh in range(a[HEIGHT]):
                     h, h0, h1 = _window(a, _H, oh)
-                    x = _block(a, 1, n, b) + _line(a, 1, d, h)
-                    y = _block(a, 0, n, b) + _line(a, 0, od, oh)
-                    argmax = _block(a, 2, n, b) + _line(a, 2, od, oh)
+                    y, x, argmax = _line(a, 0, n, b, od, oh), _line(a, 1, n, b, d, h), _line(a, 2, n, b, od, oh)
                     for ow in range(a[WIDTH]):
                         w, w0, w1 = _window(a, _W, ow)
-                        best = load_f32x16(x + d0 * plane + h0 * line + 64 * (w + w0))
-                        winner = splat_u32(np.uint32((d0 * kh + h0) * kw + w0))
-                        for kd in range(d0, d1):
-                            for k in range(h0, h1):
-                                where, position = x + kd * plane + k * line + 64 * w, (kd * kh + k) * kw
-                                for j in range(w0, w1):
-                                    value = load_f32x16(where + 64 * j)
-                                    wins = (value > best) | (is_nan(value) & (best == best))
-                                    best = select(wins, value, best)
-                                    winner = select_u32(wins, splat_u32(np.uint32(position + j)), winner)
+                        best, winner = _maximum(a, x + 64 * w, d0, d1, h0, h1, w0, w1)
                         store_f32x16(y + 64 * ow, best)
-                        if wide == 1:
+                        if number(a, WIDE) == 1:
                             store_u8x16(argmax + 16 * ow, u32_to_u8(winner))
                         else:
                             store_u32x16(argmax + 64 * ow, winner)
@@ -137,68 +176,37 @@ def max_pool_forward_kernel(a, first, last):
 @kernel
 def average_pool_forward_kernel(a, first, last):
     """y = sum over the window's pixels inside x / their number. Operands y, x."""
-    plane, line = stride(a, 1, PLANE), stride(a, 1, ROW)
     for n in range(first, last):
         for b in range(number(a, BLOCKS)):
             for od in range(a[DEPTH]):
                 d, d0, d1 = _window(a, _D, od)
                 for oh in range(a[HEIGHT]):
                     h, h0, h1 = _window(a, _H, oh)
-                    x = _block(a, 1, n, b) + _line(a, 1, d, h)
-                    y = _block(a, 0, n, b) + _line(a, 0, od, oh)
+                    y, x = _line(a, 0, n, b, od, oh), _line(a, 1, n, b, d, h)
                     for ow in range(a[WIDTH]):
                         w, w0, w1 = _window(a, _W, ow)
-                        total = splat(np.float32(0))
-                        for kd in range(d0, d1):
-                            for k in range(h0, h1):
-                                where = x + kd * plane + k * line + 64 * w
-                                for j in range(w0, w1):
-                                    total = total + load_f32x16(where + 64 * j)
-                        count = (d1 - d0) * (h1 - h0) * (w1 - w0)
-                        store_f32x16(y + 64 * ow, total / splat(np.float32(count)))
-
-
-@inlined
-def _zero(a, dx):
-    """Zero the interior of the block of dx (operand 1) at address dx."""
-    for d in range(number(a, _D)):
-        for h in range(number(a, _H)):
-            where = dx + _line(a, 1, d, h)
-            for w in range(number(a, _W)):
-                store_f32x16(where + 64 * w, splat(np.float32(0)))
+                        count = splat(np.float32((d1 - d0) * (h1 - h0) * (w1 - w0)))
+                        store_f32x16(y + 64 * ow, _sum(a, x + 64 * w, d0, d1, h0, h1, w0, w1) / count)
 
 
 @kernel
 def pool_backward_kernel(a, first, last):
     """dx += dy at the window's winner, or without argmax dy / count at every pixel of it. Operands dy, dx, argmax or None."""
-    plane, line, wide, kh, kw = stride(a, 1, PLANE), stride(a, 1, ROW), number(a, WIDE), number(a, _H + 1), number(a, _W + 1)
-    nothing, by_winner = splat(np.float32(0)), present(a, 2)
     for n in range(first, last):
         for b in range(number(a, BLOCKS)):
-            _zero(a, _block(a, 1, n, b))
+            _zero(a, n, b)
             for od in range(a[DEPTH]):
                 d, d0, d1 = _window(a, _D, od)
                 for oh in range(a[HEIGHT]):
                     h, h0, h1 = _window(a, _H, oh)
-                    dx = _block(a, 1, n, b) + _line(a, 1, d, h)
-                    dy = _block(a, 0, n, b) + _line(a, 0, od, oh)
-                    argmax = _block(a, 2, n, b) + _line(a, 2, od, oh)
+                    dy, dx, argmax = _line(a, 0, n, b, od, oh), _line(a, 1, n, b, d, h), _line(a, 2, n, b, od, oh)
                     for ow in range(a[WIDTH]):
                         w, w0, w1 = _window(a, _W, ow)
-                        gradient = load_f32x16(dy + 64 * ow)
-                        winner = splat_u32(np.uint32(0))
-                        if wide == 1:
+                        gradient, winner = load_f32x16(dy + 64 * ow), splat_u32(np.uint32(0))
+                        if number(a, WIDE) == 1:
                             winner = u8_to_u32(load_u8x16(argmax + 16 * ow))
-                        elif wide == 4:
+                        elif number(a, WIDE) == 4:
                             winner = load_u32x16(argmax + 64 * ow)
                         else:
                             gradient = gradient / splat(np.float32((d1 - d0) * (h1 - h0) * (w1 - w0)))
-                        for kd in range(d0, d1):
-                            for k in range(h0, h1):
-                                where, position = dx + kd * plane + k * line + 64 * w, (kd * kh + k) * kw
-                                for j in range(w0, w1):
-                                    part = gradient
-                                    if by_winner:
-                                        wins = winner == splat_u32(np.uint32(position + j))
-                                        part = select(wins, gradient, nothing)
-                                    store_f32x16(where + 64 * j, load_f32x16(where + 64 * j) + part)
+                        _spread(a, dx + 64 * w, gradient, winner, d0, d1, h0, h1, w0, w1)

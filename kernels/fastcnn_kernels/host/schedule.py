@@ -1,0 +1,79 @@
+"""The order in which a plan's launches run: few, long segments of batch launches.
+
+An output launch ends a segment: all slices of the batch must have arrived before it. Many of them are not urgent (the sums
+of weight gradients are wanted by the optimizer only) or depend on nothing of the batch (packed weights), so each launch gets
+a level
+
+    -1 output launches that need nothing    0 batch launches    1 output launches that need level 0    2 batch launches ...
+
+the least that what it depends on allows, and launches run level by level. Batch launches keep the order of the program, so
+that a slice's memory is reused as it would be there. A program may also be replayed step by step, in its own order; an output
+launch then runs earlier or later than here: `spans` are these ranges, in which its operands must live.
+"""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from ..api import Tensor
+from ..plan import Launch
+
+
+@dataclass(frozen=True)
+class Scheduled:
+    """Launches in the order in which they run, and for each the first and last position that it could be asked to run at."""
+
+    launches: list[Launch]
+    spans: list[tuple[int, int]]
+
+    def lifetimes(self) -> dict[Tensor, tuple[int, int]]:
+        """First and last position at which each tensor without storage of its own must exist."""
+        lives: dict[Tensor, tuple[int, int]] = {}
+        for launch, (begin, end) in zip(self.launches, self.spans, strict=True):
+            for tensor in (*launch.reads, *launch.writes):
+                if tensor.storage is None:
+                    first, last = lives.get(tensor, (begin, end))
+                    lives[tensor] = (min(first, begin), max(last, end))
+        return lives
+
+
+def schedule(launches: Sequence[Launch]) -> Scheduled:
+    """See the module's docstring."""
+    needed, level_of_batch = list(_needed(launches)), 0
+    levels: list[int] = []
+    for launch, before in zip(launches, needed, strict=True):
+        output = launch.parallel == "output"
+        level = max((levels[i] + ((launches[i].parallel == "output") != output) for i in before), default=-1)
+        if not output:
+            level = level_of_batch = max(level, level_of_batch)
+        levels.append(level)
+    order = sorted(range(len(launches)), key=levels.__getitem__)
+    return Scheduled([launches[i] for i in order], _spans(launches, order))
+
+
+def _needed(launches: Sequence[Launch]) -> Iterator[list[int]]:
+    """For each launch the earlier ones that must run before it: writers of what it touches, readers of what it writes."""
+    writers: dict[Any, int] = {}
+    readers: dict[Any, list[int]] = {}
+    for i, launch in enumerate(launches):
+        reads, writes = ([t.storage or t for t in tensors] for tensors in (launch.reads, launch.writes))
+        yield [writers[t] for t in (*reads, *writes) if t in writers] + [r for t in writes for r in readers.get(t, ())]
+        for t in reads:
+            readers.setdefault(t, []).append(i)
+        for t in writes:
+            writers[t], readers[t] = i, []
+
+
+def _spans(launches: Sequence[Launch], order: Sequence[int]) -> list[tuple[int, int]]:
+    """A batch launch's own position; of an output launch the positions of all launches that it changed places with.
+
+    So if the spans of two launches do not meet, these launches are in the order of the program.
+    """
+    position = np.argsort(order)
+    first = np.minimum.accumulate(position[::-1])[::-1]
+    last = np.maximum.accumulate(position)
+    whole = zip(launches, position.tolist(), first.tolist(), last.tolist(), strict=True)
+    spans = [(begin, end) if one.parallel == "output" else (here, here) for one, here, begin, end in whole]
+    return [spans[i] for i in order]
