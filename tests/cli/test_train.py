@@ -61,7 +61,7 @@ def test_another_seed_gives_other_bits(unbroken: Path, tmp_path: Path) -> None:
 
 
 def test_the_model_can_be_loaded(unbroken: Path) -> None:
-    assert models.load_model(unbroken / "model.safetensors").count_params() == 85_066
+    assert models.load_model(unbroken / "model.safetensors").count_params() == 66_474
 
 
 def test_the_last_lines_are_the_tutorials_table(unbroken: Path) -> None:

@@ -78,7 +78,7 @@ def test_evaluate_a_file_on_data_that_are_named(unbroken: Path, capsys: pytest.C
 def test_summary_of_a_name_a_folder_and_a_file(unbroken: Path, capsys: pytest.CaptureFixture[str]) -> None:
     for model in ("Digits", str(unbroken), str(unbroken / "model.safetensors")):
         assert cli.main(["summary", model]) == 0
-        assert "Total params: 85,066" in capsys.readouterr().out
+        assert "Total params: 66,474" in capsys.readouterr().out
 
 
 def test_a_folder_without_a_model(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -19,7 +19,6 @@ import pytest
 from fastcnn_kernels.api import Kind, Tensor
 from fastcnn_kernels.cases import Case, cases, heavy_cases
 from fastcnn_kernels.cpu import CpuBackend
-from fastcnn_kernels.host import runner
 from fastcnn_kernels.host.layout import Halo, Layout
 from fastcnn_kernels.host.plan import GUARD, CpuPlan, CpuStorage
 
@@ -56,8 +55,7 @@ class GuardedPlan(CpuPlan):
                 memory[:] = NAN_BYTE
                 self.zero_halo(tensor, memory, samples)
         for i, launch in enumerate(self.launches):
-            kind = runner.OUTPUT if launch.parallel == "output" else runner.BATCH
-            runner.run(self.addresses, self.rows, np.array([[kind, i, i + 1, launch.extent]]), self.bounds)
+            self._walk(np.array([self._segment(i, i + 1)]))
             self.spoil_padding(launch.writes)
         for tensor in self.places:
             for memory, samples in self.parts(tensor):

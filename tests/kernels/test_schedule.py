@@ -72,6 +72,17 @@ def test_tensors_that_share_memory_are_never_needed_at_once_in_program_order(see
             assert a is b or not apart(lives, a, b) or apart(replayed, a, b)
 
 
+@pytest.mark.parametrize("seed", range(100))
+def test_a_segment_is_batch_launches_or_outputs_that_need_nothing_of_each_other(seed: int):
+    scheduled = schedule(random_launches(np.random.default_rng(seed)))
+    assert [i for first, last in scheduled.segments for i in range(first, last)] == list(range(len(scheduled.launches)))
+    for first, last in scheduled.segments:
+        inside = scheduled.launches[first:last]
+        assert len({one.parallel for one in inside}) == 1
+        if inside[0].parallel == "output":
+            assert not any(conflict(a, b) for i, a in enumerate(inside) for b in inside[:i])
+
+
 def test_a_gradient_sum_waits_and_packed_weights_come_first():
     w, packed, y, partial, dw, dx = tensors("w", "packed", "y", "partial", "dw", "dx")
     program = [
@@ -84,3 +95,11 @@ def test_a_gradient_sum_waits_and_packed_weights_come_first():
     ]
     order = [one.kernel for one in schedule(program).launches]
     assert order == ["pack", "forward", "weight gradient", "data gradient", "sum", "optimizer"]
+
+
+def test_sums_and_optimizer_steps_of_many_weights_are_two_segments():
+    partials, gradients, weights = (tensors(*(f"{name}{i}" for i in range(5))) for name in ("partial", "dw", "w"))
+    program = [launch("backward", [], partials)]
+    for partial, dw, w in zip(partials, gradients, weights, strict=True):
+        program += [launch("sum", [partial], [dw], "output"), launch("optimizer", [dw], [w], "output")]
+    assert schedule(program).segments == [(0, 1), (1, 6), (6, 11)]

@@ -168,9 +168,10 @@ class CpuPlan(LaunchList):
         """Place every tensor, then resolve every launch's arguments for every slice."""
         scheduled = schedule(self.launches)
         self.launches = scheduled.launches
-        self.segments = self._segments()
+        self.segments = np.array([self._segment(first, last) for first, last in scheduled.segments], np.int64).reshape(-1, 3)
+        self.extents = np.array([launch.extent for launch in self.launches], np.int64)
         clock = np.zeros(len(self.launches), np.int64)
-        for number, (_, first, last, _) in enumerate(self.segments):
+        for number, (_, first, last) in enumerate(self.segments):
             clock[first:last] = number
         in_slice, shared = self._blocks(clock, scheduled.lifetimes())
         sizes = (place(in_slice.values()), place(shared.values()))
@@ -180,16 +181,8 @@ class CpuPlan(LaunchList):
             self.places.update({tensor: (name, block.offset) for tensor, block in blocks.items()})
         self._resolve()
 
-    def _segments(self) -> NDArray[np.int64]:
-        rows: list[list[int]] = []
-        for i, launch in enumerate(self.launches):
-            if launch.parallel == "output":
-                rows.append([runner.OUTPUT, i, i + 1, launch.extent])
-            elif rows and rows[-1][0] == runner.BATCH:
-                rows[-1][2] = i + 1
-            else:
-                rows.append([runner.BATCH, i, i + 1, 0])
-        return np.array(rows, np.int64).reshape(-1, 4)
+    def _segment(self, first: int, last: int) -> list[int]:
+        return [runner.OUTPUT if self.launches[first].parallel == "output" else runner.BATCH, first, last]
 
     def _blocks(
         self, clock: NDArray[np.int64], lifetimes: dict[Tensor, tuple[int, int]]
@@ -251,16 +244,16 @@ class CpuPlan(LaunchList):
         """Execute every launch."""
         self._check_process()
         threads.apply()
-        runner.run(self.addresses, self.rows, self.segments, self.bounds)
+        self._walk(self.segments)
 
     def run_step(self, step: int) -> None:
         """Execute the launches of one program step only."""
         self._check_process()
-        launches = self.launches_of(step)
-        for i in launches:
-            launch = self.launches[i]
-            segment = [runner.OUTPUT if launch.parallel == "output" else runner.BATCH, i, i + 1, launch.extent]
-            runner.run(self.addresses, self.rows, np.array([segment], np.int64), self.bounds)
+        for i in self.launches_of(step):
+            self._walk(np.array([self._segment(i, i + 1)], np.int64))
+
+    def _walk(self, segments: NDArray[np.int64]) -> None:
+        runner.run(self.addresses, self.rows, segments, self.extents, self.bounds)
 
     def _check_process(self) -> None:
         if os.getpid() != self.process:

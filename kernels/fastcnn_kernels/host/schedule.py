@@ -1,13 +1,14 @@
-"""The order in which a plan's launches run: few, long segments of batch launches.
+"""The order in which a plan's launches run: few, long segments, because all threads wait for each other between two of them.
 
-An output launch ends a segment: all slices of the batch must have arrived before it. Many of them are not urgent (the sums
-of weight gradients are wanted by the optimizer only) or depend on nothing of the batch (packed weights), so each launch gets
-a level
+An output launch ends a segment of batch launches: all slices of the batch must have arrived before it. Many of them are not
+urgent (the sums of weight gradients are wanted by the optimizer only) or depend on nothing of the batch (packed weights), so
+each launch gets a level
 
     -1 output launches that need nothing    0 batch launches    1 output launches that need level 0    2 batch launches ...
 
 the least that what it depends on allows, and launches run level by level. Batch launches keep the order of the program, so
-that a slice's memory is reused as it would be there. A program may also be replayed step by step, in its own order; an output
+that a slice's memory is reused as it would be there. Output launches of one level run wave by wave: those of a wave need
+nothing of each other and are one segment. A program may also be replayed step by step, in its own order; an output
 launch then runs earlier or later than here: `spans` are these ranges, in which its operands must live.
 """
 
@@ -23,10 +24,15 @@ from ..plan import Launch
 
 @dataclass(frozen=True)
 class Scheduled:
-    """Launches in the order in which they run, and for each the first and last position that it could be asked to run at."""
+    """Launches in the order in which they run, and for each the first and last position that it could be asked to run at.
+
+    `segments` are ranges of launches: batch launches that a slice crosses on its own, or output launches that need nothing
+    of each other.
+    """
 
     launches: list[Launch]
     spans: list[tuple[int, int]]
+    segments: list[tuple[int, int]]
 
     def lifetimes(self) -> dict[Tensor, tuple[int, int]]:
         """First and last position at which each tensor without storage of its own must exist."""
@@ -41,16 +47,25 @@ class Scheduled:
 
 def schedule(launches: Sequence[Launch]) -> Scheduled:
     """See the module's docstring."""
-    needed, level_of_batch = list(_needed(launches)), 0
-    levels: list[int] = []
-    for launch, before in zip(launches, needed, strict=True):
+    ranks = _ranks(launches)
+    order = sorted(range(len(launches)), key=ranks.__getitem__)
+    starts = [k for k, i in enumerate(order) if k == 0 or ranks[i] != ranks[order[k - 1]]]
+    segments = list(zip(starts, [*starts[1:], len(order)], strict=True))
+    return Scheduled([launches[i] for i in order], _spans(launches, order), segments)
+
+
+def _ranks(launches: Sequence[Launch]) -> list[tuple[int, int]]:
+    """(level, wave) of each launch; batch launches are all of wave 0."""
+    ranks: list[tuple[int, int]] = []
+    level_of_batch = 0
+    for launch, before in zip(launches, _needed(launches), strict=True):
         output = launch.parallel == "output"
-        level = max((levels[i] + ((launches[i].parallel == "output") != output) for i in before), default=-1)
+        level = max((ranks[i][0] + ((launches[i].parallel == "output") != output) for i in before), default=-1)
         if not output:
             level = level_of_batch = max(level, level_of_batch)
-        levels.append(level)
-    order = sorted(range(len(launches)), key=levels.__getitem__)
-    return Scheduled([launches[i] for i in order], _spans(launches, order))
+        waves = (ranks[i][1] + 1 for i in before if output and ranks[i][0] == level)
+        ranks.append((level, max(waves, default=0)))
+    return ranks
 
 
 def _needed(launches: Sequence[Launch]) -> Iterator[list[int]]:
