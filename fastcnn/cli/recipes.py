@@ -1,7 +1,7 @@
 """What `fastcnn train` does where nothing else is said, and `Options`: every choice of one run.
 
     data      model            epochs  batch  learning rate  validation share
-    digits    Digits               30     32          0.001               0.1
+    digits    Digits               25     32          0.001               0.1
     mnist     TutorialMNIST        20     64          0.001               0.2   as in the tutorial
     cifar10   TutorialCIFAR10      60    128          0.001               0.1   as in the tutorial
     others    TutorialKeras        20     64          0.001               0.1
@@ -28,7 +28,7 @@ class Recipe:
 
 
 RECIPES = {
-    "digits": Recipe("Digits", 30, 32, 1e-3, 0.1),
+    "digits": Recipe("Digits", 25, 32, 1e-3, 0.1),
     "mnist": Recipe("TutorialMNIST", 20, 64, 1e-3, 0.2),
     "cifar10": Recipe("TutorialCIFAR10", 60, 128, 1e-3, 0.1),
 }

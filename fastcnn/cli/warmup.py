@@ -6,8 +6,11 @@ Numba keeps them on the disk; they are compiled again after a change of their co
 import time
 from typing import Any
 
+from fastcnn import applications
 from fastcnn.cli.arguments import Parser
 from fastcnn.cli.machine import duration
+
+BATCH_SIZE = 32
 
 
 def describe(parser: Parser) -> None:
@@ -15,22 +18,23 @@ def describe(parser: Parser) -> None:
 
 
 def run(arguments: Any) -> int:
-    """Compile every kernel, and train one step, which compiles what launches them."""
+    """Compile every kernel, and train one step of each network, which compiles what is made for its shapes."""
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
     began = time.perf_counter()
     kernels = _kernels()
     columns = (TextColumn("{task.description:40}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
     with Progress(*columns) as progress:
-        task = progress.add_task("", total=len(kernels) + 1)
+        task = progress.add_task("", total=len(kernels) + len(applications.MODELS))
         for kernel in kernels:
             progress.update(task, description=kernel.name)
             assert kernel.address  # asking for it compiles the kernel
             progress.advance(task)
-        progress.update(task, description="one training step")
-        _train_one_step()
-        progress.advance(task)
-    print(f"{len(kernels)} kernels are ready ({duration(time.perf_counter() - began)})")
+        for name, build in applications.MODELS.items():
+            progress.update(task, description=f"{name}: one training step")
+            _train_one_step(build())
+            progress.advance(task)
+    print(f"{len(_kernels())} kernels are ready ({duration(time.perf_counter() - began)})")
     return 0
 
 
@@ -39,14 +43,11 @@ def _kernels() -> list[Any]:
     from fastcnn_kernels.host.runner import kernel
 
     assert fastcnn_kernels.cpu  # importing it registers them all
-    return kernel.registry
+    return list(kernel.registry)
 
 
-def _train_one_step() -> None:
+def _train_one_step(model: Any) -> None:
     import numpy as np
 
-    from fastcnn.applications import Digits
-
-    model = Digits()
     model.compile(optimizer="adam", loss="sparse_categorical_crossentropy", metrics=["accuracy"], device="cpu")
-    model.train_on_batch(np.zeros((2, 8, 8, 1), np.float32), np.zeros(2, np.int64))
+    model.train_on_batch(np.zeros((BATCH_SIZE, *model.input_shape[1:]), np.float32), np.zeros(BATCH_SIZE, np.int64))

@@ -2,6 +2,7 @@
 
     Variant             what a kernel is compiled for
     product_kernel      the kernel for a variant
+    pixel_of, tap_of    where rows and terms of the sum lie
 
 Everything about the convolution is a number at run time (kernel extents, strides, dilation, padding), so that one compiled
 kernel serves all of them; only what changes the code is compiled in.
@@ -15,11 +16,11 @@ from numba import cuda
 from numba.cuda.types import float32, uint8, uint32
 
 from ..device.functions import activate
-from ..device.gemm import Tile, load4, multiply_step, store4
+from ..device.gemm import Tile, copies, load4, multiply_step, put_across, put_lines, store4
 from ..device.kernel import CudaKernel, kernel
 
 OUTSIDE = 1 << 31
-"""A place that stays outside every image when taps are added to it."""
+"""A place that stays outside of every image when taps are added to it."""
 
 
 @dataclass(frozen=True)
@@ -27,8 +28,8 @@ class Variant:
     """What the kernel is compiled for.
 
     axes        how many spatial axes have borders or taps: 1 (W), 2 (H, W) or 3
-    wide_in     whether 4 channels of the sum always lie together in x, aligned to 16 bytes
-    wide_out    the same of 4 columns of y (and of w, unless transposed)
+    wide_in     whether 4 channels of the sum always lie together in x (and in w, if transposed), aligned to 16 bytes
+    wide_out    the same of 4 columns of y (and of w, if not transposed)
     transposed  whether w is used as (tap, column, channel of the sum), as in the data gradient
     scattered   whether rows are not consecutive pixels of y, as in the data gradient of a strided convolution
     pooled      whether four consecutive rows are a 2x2 window, of which y gets the largest
@@ -51,12 +52,13 @@ class Variant:
         return ",".join(words)
 
 
-SIGNATURE = "f32*, f32*, f32*, f32*, u8*, f32" + ", u32" * 35
+def _inlined(function: Any) -> Any:
+    return cuda.jit(device=True, inline="always")(function)
 
 
 @cache
 def pixel_of(axes: int) -> Any:
-    """pixel(m, D, H, W) -> (n, d, h, w): coordinates of pixel m of a batch of images; those of unused axes are 0."""
+    """pixel(m, D, H, W) -> (n, d, h, w), the coordinates of pixel m of a batch of images; 0 on axes that are not used."""
 
     def pixel(m, D, H, W):
         rest = uint32(m // W)
@@ -67,170 +69,209 @@ def pixel_of(axes: int) -> Any:
         h = uint32(rest - n * H)
         if axes == 2:
             return n, uint32(0), h, w
-        rest = n
-        n = uint32(rest // D)
-        return n, uint32(rest - n * D), h, w
+        volume = uint32(n // D)
+        return volume, uint32(n - volume * D), h, w
 
-    return cuda.jit(device=True, inline="always")(pixel)
+    return _inlined(pixel)
+
+
+@_inlined
+def tap_of(term, channels, taps_h, taps_w):
+    """Term = ((d * taps_h + h) * taps_w + w) * channels + channel -> (d, h, w, channel)."""
+    tap = uint32(term // channels)
+    line = uint32(tap // taps_w)
+    d = uint32(line // taps_h)
+    return d, uint32(line - d * taps_h), uint32(tap - line * taps_w), uint32(term - tap * channels)
+
+
+@_inlined
+def next_tap(d, h, w, channel, channels, taps_h, taps_w):
+    """Carry a channel that ran over into the taps."""
+    while channel >= channels:
+        channel = uint32(channel - channels)
+        w = uint32(w + 1)
+        if w == taps_w:
+            w = uint32(0)
+            h = uint32(h + 1)
+            if h == taps_h:
+                h = uint32(0)
+                d = uint32(d + 1)
+    return d, h, w, channel
+
+
+SIGNATURE = "f32*, f32*, f32*, f32*, u8*, f32" + ", u32" * 36
 
 
 @cache
 def product_kernel(variant: Variant) -> CudaKernel:
     """The kernel for a variant."""
-    tile, axes, pooled, transposed = variant.tile, variant.axes, variant.pooled, variant.transposed
-    wide_in, wide_out, scattered, bias = variant.wide_in, variant.wide_out, variant.scattered, variant.bias
-    tile_rows, tile_columns, depth = tile.rows, tile.columns, tile.depth
-    threads, outputs = tile.threads, tile.outputs
-    (grid_rows, grid_columns), (a_pitch, b_pitch) = tile.thread_grid, tile.pitches
+    tile, axes, wide_in, wide_out = variant.tile, variant.axes, variant.wide_in, variant.wide_out
+    transposed, pooled = variant.transposed, variant.pooled
+    tile_rows, tile_columns, depth, outputs = tile.rows, tile.columns, tile.depth, tile.outputs
+    a_copied = copies(tile, tile.rows, wide_in, across=True)
+    b_copied = copies(tile, tile.columns, wide_in if transposed else wide_out, across=transposed)
+    (a_vector, a_lanes, a_stride, a_count), a_values = a_copied, a_copied.values
+    (b_vector, b_lanes, b_stride, b_count), b_values = b_copied, b_copied.values
+    (_, grid_columns), (a_pitch, b_pitch) = tile.thread_grid, tile.pitches
     a_size, b_size = depth * a_pitch, depth * b_pitch
     a_buffers, b_buffers = 2 * a_size, 2 * b_size
-    # A thread copies `vector` steps of the sum for every a_stride-th row, and of b for columns or steps likewise.
-    vector = 4 if wide_in else 1
-    a_stride = threads * vector // depth
-    a_copies = tile.rows // a_stride
-    a_values = a_copies * vector
-    b_vector = vector if transposed else 4 if wide_out else 1
-    b_lanes = (depth if transposed else tile.columns) // b_vector
-    b_stride = threads // b_lanes
-    b_copies = (tile.columns if transposed else depth) // b_stride
-    b_values = b_copies * b_vector
-    row_groups, column_groups = tile.thread_rows // 4, tile.thread_columns // 4
-    multiply, act, pixel = multiply_step(tile), activate(variant.activation), pixel_of(axes)
+    pixel, multiply, finish = pixel_of(axes), multiply_step(tile), _epilogue(variant)
+    put_a, put_b = put_across(a_copied, a_pitch), (put_across if transposed else put_lines)(b_copied, b_pitch)
 
-    @kernel(SIGNATURE, threads=threads, registers=tile.registers, variant=str(variant))
+    @kernel(SIGNATURE, threads=tile.threads, registers=tile.registers, variant=str(variant))
     def product(
-        x, w, b, y, argmax, alpha,
-        rows, columns, channels, terms, span, groups,
-        D, H, W, C, OD, OH, OW,
+        x, w, b, y, argmax, alpha, rows, columns, groups, channels, terms, span, D, H, W, C, OD, OH, OW,
         stride_d, stride_h, stride_w, first_d, first_h, first_w, taps_h, taps_w, step_d, step_h, step_w,
-        filters, tap_0, tap_d, tap_h, tap_w,
-        y_first, y_n, y_d, y_h, y_w, y_channels,
+        filters, tap_0, tap_d, tap_h, tap_w, y_channels, y_part, y_0, y_n, y_d, y_h, y_w,
     ):  # fmt: skip
-        """y[m, c] = act(b[c] + sum over taps t and channels k of x[place of m + t*step, k] * w[t, k, c]).
+        """y[m, c] = act(b[c] + sum over taps t and channels k of x[place of m and t, k] * w[t, k, c]), groups of channels apart.
 
-        Rows m are pixels (n, od, oh, ow) of OD x OH x OW images, in windows of four where pooled; row m sees the tap (td, th, tw) at
-        o*stride + first + t*step, or zero outside D x H x W. Blocks: x tiles of rows, y tiles of columns, z parts of the sum times
-        groups. Part s sums terms s*span .. (s+1)*span of the taps * channels, tap outermost, and writes to part s of y.
+        Row m is pixel (n, o) of images of OD x OH x OW pixels, in windows of four where pooled. Tap t of it is at place
+        o*stride + first + t*step of x, whose images have D x H x W pixels of C channels, or zero outside of them. Blocks: x tiles of
+        rows, y tiles of columns, z parts of the sum times groups. Part p sums the terms p*span .. (p+1)*span of the taps * channels,
+        tap outermost. w has `filters` floats a row; transposed, tap t is number tap_0 + t . tap_* of w.
 
-        A block reads its rows of x once a column tile and its columns of w once a row tile: rows/tile.columns + columns/tile.rows
-        floats a term, for 2 * rows * columns FLOPs. While a step is multiplied, the next one is on its way to registers; two
-        buffers of shared memory make one barrier a step enough.
+        A row is read once a tile of columns and a column once a tile of rows: rows/tile.columns + columns/tile.rows floats a
+        term for 2*rows*columns FLOPs. While a step is multiplied, the next one is on its way to registers; with two buffers of
+        shared memory one barrier a step is enough.
         """
         a = cuda.shared.array(a_buffers, float32, alignment=16)
         c = cuda.shared.array(b_buffers, float32, alignment=16)
         total = cuda.local.array(outputs, float32)
-        a_next = cuda.local.array(a_values, float32)
-        b_next = cuda.local.array(b_values, float32)
-        base = cuda.local.array(a_copies, uint32)
-        at_d = cuda.local.array(a_copies, uint32)
-        at_h = cuda.local.array(a_copies, uint32)
-        at_w = cuda.local.array(a_copies, uint32)
-
+        a_next, b_next = cuda.local.array(a_values, float32), cuda.local.array(b_values, float32)
+        base, at_d = cuda.local.array(a_count, uint32), cuda.local.array(a_count, uint32)
+        at_h, at_w = cuda.local.array(a_count, uint32), cuda.local.array(a_count, uint32)
         thread = uint32(cuda.threadIdx.x)
         row_0, column_0 = uint32(cuda.blockIdx.x * tile_rows), uint32(cuda.blockIdx.y * tile_columns)
         part = uint32(cuda.blockIdx.z // groups)
         group = uint32(cuda.blockIdx.z - part * groups)
-        x_group = uint32(group * channels)
 
-        a_step, a_row = uint32(thread % (depth // vector) * vector), uint32(thread // (depth // vector))
-        for i in range(a_copies):
-            m = uint32(row_0 + a_row + i * a_stride)
+        a_line, a_term = uint32(thread // a_lanes), uint32(thread % a_lanes * a_vector)
+        for i in range(a_count):
+            m = uint32(row_0 + a_line + i * a_stride)
             if pooled:
-                n, od, oh, ow = pixel(uint32(m // 4), OD, OH, OW)
-                oh, ow = uint32(2 * oh + m % 4 // 2), uint32(2 * ow + m % 2)
+                n, d, h, v = pixel(uint32(m // 4), OD, OH, OW)
+                h, v = uint32(2 * h + m % 4 // 2), uint32(2 * v + m % 2)
             else:
-                n, od, oh, ow = pixel(m, OD, OH, OW)
-            d, h, v = uint32(od * stride_d + first_d), uint32(oh * stride_h + first_h), uint32(ow * stride_w + first_w)
-            base[i] = uint32((((n * D + d) * H + h) * W + v) * C + x_group)
+                n, d, h, v = pixel(m, OD, OH, OW)
+            d, h, v = uint32(d * stride_d + first_d), uint32(h * stride_h + first_h), uint32(v * stride_w + first_w)
+            base[i] = uint32((((n * D + d) * H + h) * W + v) * C + group * channels)
             at_d[i], at_h[i], at_w[i] = d, h, v if m < rows else uint32(OUTSIDE)
 
-        first = uint32(part * span)
-        last = min(terms, uint32(first + span))
-        term = uint32(first + a_step)
-        tap = uint32(term // channels)
-        channel = uint32(term - tap * channels)
-        rest = uint32(tap // taps_w)
-        t_w = uint32(tap - rest * taps_w)
-        t_d = uint32(rest // taps_h)
-        t_h = uint32(rest - t_d * taps_h)
-
-        b_lane, b_row = uint32(thread % b_lanes), uint32(thread // b_lanes)
+        begin = uint32(part * span)
+        end = min(terms, uint32(begin + span))
+        term = uint32(begin + a_term)
+        t_d, t_h, t_w, channel = tap_of(term, channels, taps_h, taps_w)
+        b_line, b_lane = uint32(thread // b_lanes), uint32(thread % b_lanes * b_vector)
+        a_put, b_put = uint32(a_term * a_pitch + a_line), uint32(b_line * b_pitch + b_lane)
+        if transposed:
+            b_put = uint32(b_lane * b_pitch + b_line)
+        a_get, b_get = uint32(thread // grid_columns * 4), uint32(thread % grid_columns * 4)
         for i in range(outputs):
             total[i] = float32(0)
-        thread_row, thread_column = uint32(thread // grid_columns * 4), uint32(thread % grid_columns * 4)
 
-        steps = uint32((last - first + (depth - 1)) // depth)
-        for step in range(steps + 1):
-            inside = term < last
+        for step in range(uint32((end - begin + (depth - 1)) // depth) + 1):
             d, h, v = uint32(t_d * step_d), uint32(t_h * step_h), uint32(t_w * step_w)
             place = uint32(((d * H + h) * W + v) * C + channel)
-            for i in range(a_copies):
-                valid = inside and uint32(at_w[i] + v) < W
+            for i in range(a_count):
+                inside = term < end and uint32(at_w[i] + v) < W
                 if axes > 1:
-                    valid = valid and uint32(at_h[i] + h) < H
+                    inside = inside and uint32(at_h[i] + h) < H
                 if axes > 2:
-                    valid = valid and uint32(at_d[i] + d) < D
-                for e in range(vector):
-                    a_next[i * vector + e] = float32(0)
-                if valid:
+                    inside = inside and uint32(at_d[i] + d) < D
+                for e in range(a_vector):
+                    a_next[i * a_vector + e] = float32(0)
+                if inside:
                     if wide_in:
                         load4(a_next, 4 * i, x, uint32(base[i] + place))
                     else:
                         a_next[i] = x[uint32(base[i] + place)]
-            for i in range(b_copies):
+            for i in range(b_count):
+                if transposed:
+                    column = uint32(column_0 + b_line + i * b_stride)
+                    number = uint32(tap_0 + t_d * tap_d + t_h * tap_h + t_w * tap_w)
+                    place = uint32((number * columns + column) * filters + group * channels + channel)
+                    inside = term < end and column < columns
+                else:
+                    column = uint32(column_0 + b_lane)
+                    line = uint32(begin + step * depth + b_line + i * b_stride)
+                    place = uint32(line * filters + group * columns + column)
+                    inside = line < end and column < columns
                 for e in range(b_vector):
                     b_next[i * b_vector + e] = float32(0)
-                if transposed:
-                    column = uint32(column_0 + b_row + i * b_stride)
-                    number = uint32(tap_0 + t_d * tap_d + t_h * tap_h + t_w * tap_w)
-                    source = uint32((number * columns + column) * filters + x_group + channel)
-                    valid = inside and column < columns
-                else:
-                    column = uint32(column_0 + b_lane * b_vector)
-                    k = uint32(first + step * depth + b_row + i * b_stride)
-                    source = uint32(k * filters + group * columns + column)
-                    valid = k < last and column < columns
-                if valid:
+                if inside:
                     if b_vector == 4:
-                        load4(b_next, 4 * i, w, source)
+                        load4(b_next, 4 * i, w, place)
                     else:
-                        b_next[i] = w[source]
+                        b_next[i] = w[place]
             if step > 0:
-                multiply(total, a, uint32((step + 1) % 2 * a_size + thread_row), c, uint32((step + 1) % 2 * b_size + thread_column))
-            a_first = uint32(step % 2 * a_size + a_step * a_pitch + a_row)
-            for i in range(a_copies):
-                for e in range(vector):
-                    a[uint32(a_first + e * a_pitch + i * a_stride)] = a_next[i * vector + e]
-            for i in range(b_copies):
-                if transposed:
-                    b_first = uint32(step % 2 * b_size + a_step * b_pitch + b_row + i * b_stride)
-                    for e in range(b_vector):
-                        c[uint32(b_first + e * b_pitch)] = b_next[i * b_vector + e]
-                else:
-                    b_first = uint32(step % 2 * b_size + (b_row + i * b_stride) * b_pitch + b_lane * b_vector)
-                    if b_vector == 4:
-                        store4(c, b_first, b_next, 4 * i)
-                    else:
-                        c[b_first] = b_next[i]
+                last = uint32((step + 1) % 2)
+                multiply(total, a, uint32(last * a_size + a_get), c, uint32(last * b_size + b_get))
+            put_a(a, uint32(step % 2 * a_size + a_put), a_next)
+            put_b(c, uint32(step % 2 * b_size + b_put), b_next)
             cuda.syncthreads()
-            term = uint32(term + depth)
-            channel = uint32(channel + depth)
-            while channel >= channels:
-                channel = uint32(channel - channels)
-                t_w = uint32(t_w + 1)
-                if t_w == taps_w:
-                    t_w = uint32(0)
-                    t_h = uint32(t_h + 1)
-                    if t_h == taps_h:
-                        t_h = uint32(0)
-                        t_d = uint32(t_d + 1)
+            term, channel = uint32(term + depth), uint32(channel + depth)
+            t_d, t_h, t_w, channel = next_tap(t_d, t_h, t_w, channel, channels, taps_h, taps_w)
 
-        for g in range(row_groups):
-            for s in range(column_groups):
-                column = uint32(column_0 + s * 4 * grid_columns + thread_column)
-                for e in range(4):
-                    m = uint32(row_0 + g * 4 * grid_rows + thread_row + e)
-                    if m < rows and column < columns:
-                        store4(y, uint32(part * y_n + m * y_channels + group * columns + column), total, ((g * 4 + e) * column_groups + s) * 4)
+        finish(
+            total, uint32(row_0 + a_get), uint32(column_0 + b_get), rows, columns, group, b, y, argmax, alpha,
+            OD, OH, OW, y_channels, uint32(part * y_part + y_0), y_n, y_d, y_h, y_w,
+        )  # fmt: skip
 
     return product
+
+
+@_inlined
+def larger(best, winner, value, k):
+    """The larger of two pixels of a window, the first of equal ones; a NaN is larger than any number."""
+    if not best >= value and best == best:  # noqa: PLR0124
+        return value, k
+    return best, winner
+
+
+def _epilogue(variant: Variant) -> Any:
+    """finish(total, row, column, ...): bias, activation, maximum of each window, and the way to y for one thread's outputs."""
+    tile, scattered, pooled, bias, wide_out = variant.tile, variant.scattered, variant.pooled, variant.bias, variant.wide_out
+    thread_rows, pitch = tile.thread_rows, tile.thread_columns
+    next_rows, next_columns = 4 * tile.thread_grid[0], 4 * tile.thread_grid[1]
+    vector = 4 if wide_out else 1
+    vectors, stored_rows, apart = pitch // vector, thread_rows // 4 if pooled else thread_rows, 4 if pooled else 1
+    act, pixel = activate(variant.activation), pixel_of(variant.axes)
+
+    def finish(
+        total, row, column, rows, columns, group, b, y, argmax, alpha, OD, OH, OW, y_channels, y_0, y_n, y_d, y_h, y_w
+    ):
+        for c in range(pitch):
+            here = uint32(column + c // 4 * next_columns + c % 4)
+            offset = float32(0)
+            if bias and here < columns:
+                offset = b[uint32(group * columns + here)]
+            for i in range(thread_rows):
+                total[i * pitch + c] = act(total[i * pitch + c] + offset, alpha)
+        if pooled:
+            winners = cuda.local.array(pitch, uint8)
+        for i in range(stored_rows):
+            m = uint32(row + i * apart // 4 * next_rows + i * apart % 4)
+            if pooled:
+                for c in range(pitch):
+                    first = 4 * i * pitch + c
+                    best, winner = larger(total[first], uint8(0), total[first + pitch], uint8(1))
+                    best, winner = larger(best, winner, total[first + 2 * pitch], uint8(2))
+                    total[first], winners[c] = larger(best, winner, total[first + 3 * pitch], uint8(3))
+            if scattered:
+                n, d, h, w = pixel(m, OD, OH, OW)
+                place = uint32(y_0 + n * y_n + d * y_d + h * y_h + w * y_w + group * columns)
+            else:
+                place = uint32(y_0 + m // apart * y_channels + group * columns)
+            for v in range(vectors):
+                here = uint32(column + v * vector // 4 * next_columns + v * vector % 4)
+                if m < rows and here < columns:
+                    if wide_out:
+                        store4(y, uint32(place + here), total, i * apart * pitch + 4 * v)
+                    else:
+                        y[uint32(place + here)] = total[i * apart * pitch + v]
+                    if pooled:
+                        for e in range(vector):
+                            argmax[uint32(place + here + e)] = winners[v * vector + e]
+
+    return _inlined(finish)

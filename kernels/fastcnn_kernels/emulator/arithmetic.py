@@ -4,10 +4,10 @@
     integers       multiply_high, divide, remainder, carries, shifts, bit fields, counts
     conversions    float to integer, integer to integer with saturation, tf32, bfloat16, float to float
 
-Addition, multiplication, division and square root of floats are NumPy's, hence IEEE's. A fused multiply-add of float32 goes through float64: the product
-is exact, the sum is rounded twice, which differs from the hardware's single rounding in about one of 2^29 results, by one unit in the last
-place. Approximations (ex2, lg2, sin, ...) are computed accurately. The sign of a zero that min or max returns is not modelled. Source: PTX ISA 9.0,
-chapter 9.7.
+Addition, multiplication, division and square root of floats are NumPy's, hence IEEE's. A fused multiply-add of
+float32 goes through float64: the product is exact, the sum is rounded twice, which differs from the hardware's
+single rounding in about one of 2^29 results, by one unit in the last place. Approximations (ex2, lg2, sin, ...) are
+computed accurately. The sign of a zero that min or max returns is not modelled. Source: PTX ISA 9.0, chapter 9.7.
 """
 
 from __future__ import annotations
@@ -27,14 +27,14 @@ def fma(a: Array, b: Array, c: Array) -> Array:
     """a * b + c."""
     if a.dtype == F64:
         return a * b + c
-    return (np.multiply(a, b, dtype=F64) + c).astype(F32)
+    return (np.multiply(a, b, dtype=F64) + c).astype(a.dtype)
 
 
 def directed(a: Array, b: Array | None, c: Array | None, toward: str) -> Array:
     """a * b + c in float32, rounded down (`rm`), up (`rp`) or to zero (`rz`); b is 1 and c is 0 where they are None.
 
-    The product is exact in float64; the error of the sum is exact by Knuth's TwoSum (TAOCP 2, 4.2.2, theorem B), so the direction is always
-    right.
+    The product is exact in float64; the error of the sum is exact by Knuth's TwoSum (TAOCP 2, 4.2.2, theorem B), so
+    the direction is always right.
     """
     product = a.astype(F64) if b is None else np.multiply(a, b, dtype=F64)
     addend = np.zeros(1) if c is None else c.astype(F64)
@@ -45,7 +45,10 @@ def directed(a: Array, b: Array | None, c: Array | None, toward: str) -> Array:
 
 
 def round_directed(value: Array, error: Array | float, toward: str) -> Array:
-    """The float32 next to value + error in the direction `rm`, `rp` or `rz`; |error| is below half a unit of the float64 value."""
+    """The float32 next to value + error in the direction `rm`, `rp` or `rz`.
+
+    |error| is below half a unit in the last place of the float64 value.
+    """
     result = value.astype(F32)
     above = (result > value) | ((result == value) & (error < 0))
     below = (result < value) | ((result == value) & (error > 0))
@@ -148,7 +151,7 @@ def shift_right(a: Array, amount: Array) -> Array:
 
 
 def funnel_shift(direction: str, wrap: bool, a: Array, b: Array, amount: Array) -> Array:
-    """The 64 bits b:a shifted by amount (modulo 32, or at most 32): their upper half for "l", their lower half for "r"."""
+    """The 64 bits b:a shifted by amount (modulo 32, or at most 32): the upper half for "l", the lower half for "r"."""
     amount = (amount & 31 if wrap else np.minimum(amount, 32)).astype(np.uint64)
     both = (b.astype(np.uint64) << 32) | a
     return ((both << amount) >> 32 if direction == "l" else both >> amount).astype(np.uint32)
@@ -162,16 +165,22 @@ def bit_field_insert(a: Array, b: Array, position: Array, length: Array) -> Arra
 
 
 def bit_field_extract(a: Array, position: Array, length: Array) -> Array:
-    """The bits position ... position + length - 1 of a, sign-extended for signed types; bits beyond the width are copies of the sign, or 0."""
+    """The bits position ... position + length - 1 of a, sign-extended for signed types.
+
+    Bits beyond the width are copies of the sign, or 0.
+    """
     rest = _clamped(8 * a.dtype.itemsize - np.minimum(length & 255, 8 * a.dtype.itemsize), a)
     field = np.right_shift(np.left_shift(shift_right(a, position & 255), rest), rest)
     return np.where(length & 255, field, a.dtype.type(0))
 
 
 def permute_bytes(a: Array, b: Array, selector: Array) -> Array:
-    """Byte i of the result is the byte of b:a that the selector's i-th hexadecimal digit names; digit + 8 spreads that byte's sign bit (prmt)."""
+    """Byte i of the result is the byte of b:a that the selector's i-th hexadecimal digit names (prmt).
+
+    A digit from 8 on names the same bytes, and spreads the byte's sign bit over all eight bits.
+    """
     source = (b.astype(np.uint64) << 32) | a
-    result = np.zeros(1, np.uint64)
+    result: Array = np.zeros(1, np.uint64)
     for i in range(4):
         digit = (selector >> (4 * i)) & 15
         byte = (source >> ((digit & 7) * 8).astype(np.uint64)) & np.uint64(255)
@@ -199,7 +208,7 @@ def leading_zeros(a: Array) -> Array:
 
 
 def find_highest(a: Array) -> Array:
-    """The position of the highest bit set, from 0; for negative signed integers of the highest bit not set; 0xffffffff where there is none (bfind)."""
+    """The position of the highest bit that differs from the sign, from 0; 0xffffffff where there is none (bfind)."""
     magnitude = np.where(a < 0, ~a, a) if a.dtype.kind == "i" else a
     return bit_length(magnitude.astype(unsigned(a.dtype))) - np.uint32(1)
 
@@ -260,4 +269,3 @@ def to_float(x: Array, rounding: str, dtype: DType) -> Array:
     if rounding in ("rz", "rm", "rp"):
         return round_directed(x.astype(F64), 0.0, rounding)
     return x.astype(dtype)
-

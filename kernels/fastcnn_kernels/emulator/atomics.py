@@ -2,13 +2,15 @@
 
     apply(memory, index, operation, operands)      -> what each lane found
 
-Lanes with the same address are brought together by a stable sort; within such a group the lane order decides. Associative operations are a
-segmented scan (Hillis and Steele, "Data parallel algorithms", 1986); the others go lane by lane.
+Lanes with the same address are brought together by a stable sort; within such a group the lane order decides.
+Associative operations are a segmented scan (Hillis and Steele, "Data parallel algorithms", 1986); the others go
+lane by lane.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from typing import Any
 
 import numpy as np
 
@@ -24,7 +26,7 @@ _ASSOCIATIVE: dict[str, Callable[[Array, Array], Array]] = {
     "exch": lambda _, new: new,
 }
 
-_SEQUENTIAL: dict[str, Callable[..., Array]] = {
+_SEQUENTIAL: dict[str, Callable[..., Any]] = {
     "cas": lambda old, expected, new: np.where(old == expected, new, old),
     "inc": lambda old, limit: np.where(old >= limit, old.dtype.type(0), old + old.dtype.type(1)),
     "dec": lambda old, limit: np.where((old == 0) | (old > limit), limit, old - old.dtype.type(1)),
@@ -34,7 +36,7 @@ OPERATIONS = tuple(_ASSOCIATIVE) + tuple(_SEQUENTIAL)
 
 
 def apply(memory: Array, index: Array, operation: str, operands: Sequence[Array]) -> Array:
-    """Update memory[index] with one operand (cas: expected and new) a lane; the values that the lanes found, shape index.shape."""
+    """Update memory[index] with one operand a lane (cas: expected and new); what the lanes found, (lanes,)."""
     order = np.argsort(index, kind="stable")
     index, operands = index[order], [operand[order] for operand in operands]
     first = np.diff(index, prepend=index[0] - 1) != 0

@@ -1,11 +1,12 @@
-"""Instructions that the 32 lanes of a warp execute together, on arrays of shape (W, 32): shuffles, votes, matrix fragments.
+"""Instructions that the 32 lanes of a warp execute together, on arrays of shape (W, 32): shuffles, votes, matrix
+fragments.
 
-    shuffle, vote               shfl.sync, vote.sync
+    shuffle_source, ballot      shfl.sync, vote.sync
     matrix_multiply             mma.sync: m16n8k8 (tf32), m16n8k16 (bf16, f16), float32 accumulators
     matrix_rows                 ldmatrix: 8x8 matrices of 16-bit elements, already fetched as rows
 
-Fragment layouts are written as the PTX ISA writes them (9.7.14.5, "Matrix fragments"): groupID = lane / 4, threadID_in_group = lane % 4, and row and
-column of element i of each lane's registers.
+Fragment layouts are written as the PTX ISA writes them (9.7.14.5, "Matrix fragments"): groupID = lane / 4,
+threadID_in_group = lane % 4, and row and column of element i of each lane's registers.
 """
 
 from __future__ import annotations
@@ -23,18 +24,12 @@ _GROUP = (_LANE // 4)[:, None]
 _MEMBER = (_LANE % 4)[:, None]
 
 
-def shuffle(mode: str, values: Array, source: Array, control: Array) -> tuple[Array, Array]:
-    """(the value from the source lane, whether that lane is in range, the source lane) for each lane; out of range a lane keeps its own value.
-
-    `mode` is up, down, bfly or idx; `control` holds the clamp value in bits 0-4 and the segment mask in bits 8-12. Source: PTX ISA, shfl.sync,
-    pseudo-code.
-    """
-    lane, in_range = shuffle_source(mode, source, control)
-    return np.take_along_axis(values, lane, 1), in_range
-
-
 def shuffle_source(mode: str, source: Array, control: Array) -> tuple[Array, Array]:
-    """(the lane that each lane reads from, whether it is in range), (W, 32) each."""
+    """(the lane that each lane reads from, whether it is in range), (W, 32); out of range a lane reads from itself.
+
+    `mode` is up, down, bfly or idx; `control` holds the clamp value in bits 0-4 and the segment mask in bits 8-12.
+    Source: the pseudo-code of shfl.sync in the PTX ISA.
+    """
     source, control = source.astype(np.int64) & 31, control.astype(np.int64)
     clamp, segment = control & 31, (control >> 8) & 31
     low = _LANE & segment
@@ -49,11 +44,9 @@ def shuffle_source(mode: str, source: Array, control: Array) -> tuple[Array, Arr
     return np.where(in_range, lane, _LANE), in_range
 
 
-def vote(mode: str, holds: Array) -> Array:
-    """Of a predicate (W, 32), with False for lanes that do not take part: any, all (uni), or the bits (ballot), (W, 1)."""
-    if mode == "ballot":
-        return (holds.astype(np.uint32) << _LANE.astype(np.uint32)).sum(axis=1, dtype=np.uint32)[:, None]
-    return holds.any(axis=1, keepdims=True)
+def ballot(holds: Array) -> Array:
+    """A predicate (W, 32) as a mask of 32 bits, uint32 (W, 1)."""
+    return np.packbits(holds, axis=1, bitorder="little").view(np.uint32)
 
 
 @dataclass(frozen=True)
@@ -113,7 +106,7 @@ def matrix_multiply(shape: str, kind: str, a: Array, b: Array, c: Array) -> Arra
 
 
 def _elements(kind: str, registers: Array) -> Array:
-    """What 32-bit registers hold, as float32: one tf32 (whose lowest 13 bits the hardware ignores), or two 16-bit elements."""
+    """What 32-bit registers hold, as float32: a tf32, whose lowest 13 bits do not count, or two 16-bit elements."""
     registers = np.ascontiguousarray(registers)
     if kind == "tf32":
         return (registers & np.uint32(0xFFFFE000)).view(np.float32)
@@ -124,7 +117,8 @@ def _elements(kind: str, registers: Array) -> Array:
 def matrix_rows(rows: Array, transposed: bool) -> Array:
     """Matrices (W, n, 8, 8) of 16-bit elements -> the n registers of each lane, uint32 (W, 32, n).
 
-    Register i of lane l holds row l / 4, columns 2 * (l % 4) and the next one, of matrix i (of its transpose with `.trans`).
+    Register i of lane l holds row l / 4, columns 2 * (l % 4) and the next one, of matrix i (of its transpose with
+    `.trans`).
     """
     if transposed:
         rows = rows.swapaxes(2, 3)

@@ -5,16 +5,18 @@
     classify        the class of an instruction
     flops_of        its floating-point operations a thread
 
-A request is one load or store by one warp. Global memory serves it in sectors of 32 bytes; shared memory in wavefronts, each of at most one
-4-byte word from each of 32 banks (accesses of 8 and 16 bytes in 2 and 4 parts of the warp). `ideal` is the least number with which the same bytes
-could have been served.
+A request is one load or store by one warp. Global memory serves it in sectors of 32 bytes; shared memory in
+wavefronts, each of at most one 4-byte word from each of 32 banks (accesses of 8 and 16 bytes in 2 and 4 parts of
+the warp). `ideal` is the least number with which the same bytes could have been served.
 """
 
 from __future__ import annotations
 
+import re
 from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from math import prod
 
 import numpy as np
 
@@ -73,15 +75,10 @@ def _type_letter(instruction: Instruction) -> str:
 
 
 def flops_of(instruction: Instruction) -> int:
-    """Floating-point operations that one thread executes: 2 for a multiply-add, 2 * m * n * k / 32 for a matrix product of a warp."""
+    """Floating-point operations a thread: 2 for a multiply-add, 2 * m * n * k / 32 for a warp's matrix product."""
     if instruction.opcode == "mma":
-        m, n, k = (int(extent) for extent in next(filter(str.isalnum, _shapes(instruction))).replace("m", "").replace("n", " ").replace("k", " ").split())
-        return 2 * m * n * k // WARP
+        return 2 * prod(int(extent) for extent in re.findall(r"\d+", instruction.modifiers[2])) // WARP
     return _FLOPS.get(instruction.opcode, 0) if _type_letter(instruction) == "f" else 0
-
-
-def _shapes(instruction: Instruction) -> list[str]:
-    return [modifier for modifier in instruction.modifiers if modifier.startswith("m") and "n" in modifier and "k" in modifier]
 
 
 @dataclass
@@ -113,6 +110,7 @@ class Counters:
     flops: int = 0
     #: by kernel and PTX line
     traffic: dict[tuple[str, int], Traffic] = field(default_factory=dict)
+    #: the kernel that runs now, as launch says
     kernel: str = ""
 
     def record_block(self, instructions: Sequence[Instruction], lanes: Lanes) -> None:
@@ -132,7 +130,9 @@ class Counters:
         matrix = np.where(lanes.active, matrix, matrix.max(axis=1, keepdims=True))
         served = _sectors(matrix) if space == "global" else _wavefronts(matrix, size)
         ideal = _distinct(matrix) * size
-        entry = self.traffic.setdefault((self.kernel, instruction.line), Traffic(instruction.line, instruction.text, space))
+        entry = self.traffic.setdefault(
+            (self.kernel, instruction.line), Traffic(instruction.line, instruction.text, space)
+        )
         entry.requests += len(matrix)
         entry.served += int(served.sum())
         entry.ideal += int((-(-ideal // (SECTOR if space == "global" else BANKS * WORD))).sum())
@@ -144,7 +144,10 @@ class Counters:
         return Traffic(0, f"all {space} accesses", space, *sums)
 
     def __str__(self) -> str:
-        mix = [f"{name:20s} {count:12d} threads {self.warps[name]:10d} warps" for name, count in sorted(self.threads.items())]
+        mix = [
+            f"{name:20s} {count:12d} threads {self.warps[name]:10d} warps"
+            for name, count in sorted(self.threads.items())
+        ]
         return "\n".join([*mix, f"{'FLOPs':20s} {self.flops:12d}", *map(str, self.traffic.values())])
 
 
@@ -160,7 +163,10 @@ def _sectors(position: Array) -> Array:
 
 
 def _wavefronts(position: Array, size: int) -> Array:
-    """The number of wavefronts for each warp's request (W, 32): in each part of the warp, the most words that one bank must give."""
+    """The number of wavefronts for each warp's request (W, 32).
+
+    In each part of the warp that is served together, it is the most words that one bank must give.
+    """
     words = max(1, size // WORD)
     parts = np.sort((position // WORD).reshape(len(position) * words, WARP // words), axis=1)
     new = np.diff(parts, axis=1, prepend=parts[:, :1] - 1) != 0

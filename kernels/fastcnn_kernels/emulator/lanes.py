@@ -4,21 +4,27 @@
     SomeLanes       the threads of one side of a branch: a sorted list of lane indices
     Registers       the values of all registers of all resident threads
 
-A *wave* holds B blocks of T threads; lane `b * T + t` is thread t of its b-th block. For AllLanes a register is an array of shape (1,), (1, T),
-(B, 1) or (B, T): whatever is the same in all threads, or in all blocks, is computed once, by NumPy's broadcasting. For SomeLanes the same translated
-code runs on gathered arrays of shape (n,), or (1,) for constants.
+A *wave* holds B blocks of T threads; lane `b * T + t` is thread t of its b-th block. For AllLanes a register is an
+array of shape (1,), (1, T), (B, 1) or (B, T): whatever is the same in all threads, or in all blocks, is computed
+once, by NumPy's broadcasting. For SomeLanes the same translated code runs on gathered arrays of shape (n,), or (1,)
+for constants.
 """
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Sequence
-from functools import cached_property
+from functools import cache, cached_property
 
 import numpy as np
 
 from .ptx_types import Array, DType
 
 WARP = 32
+
+#: bits of a thread's number in its block (at most 1024), and the room that `keys` leave below for an instruction's
+THREAD_BITS = 10
+KEY_SHIFT = 13
 
 
 class Registers:
@@ -30,14 +36,15 @@ class Registers:
         self.owned: set[int] = set()
 
 
+@cache
 def _poison(dtype: DType) -> Array:
     if dtype.kind == "f":
         return np.full(1, np.nan, dtype)
     return np.full(dtype.itemsize, 0 if dtype.kind == "b" else 0xCD, np.uint8).view(dtype)
 
 
-class Lanes:
-    """What AllLanes and SomeLanes share: lanes as warps of 32, for the instructions that a warp executes together."""
+class Lanes(ABC):
+    """Some or all lanes of a wave, in ascending order. Arrays "a lane" have the shape `shape` or broadcast to it."""
 
     shape: tuple[int, ...]
     count: int
@@ -45,19 +52,54 @@ class Lanes:
     threads: int
 
     @property
+    @abstractmethod
     def index(self) -> Array:
-        """Lane numbers, ascending, shape (count,)."""
-        raise NotImplementedError
+        """Lane numbers, shape (count,)."""
 
     @property
+    @abstractmethod
     def row(self) -> Array:
-        """The block's position in the wave, broadcastable to `shape`."""
-        raise NotImplementedError
+        """The block's position in the wave, a lane."""
 
     @property
+    @abstractmethod
     def thread(self) -> Array:
-        """The thread's position in its block, broadcastable to `shape`."""
-        raise NotImplementedError
+        """The thread's position in its block, a lane."""
+
+    @property
+    @abstractmethod
+    def keys(self) -> Array:
+        """What identifies the lanes in the whole grid: (block * 1024 + thread) << KEY_SHIFT, int64, shape `shape`."""
+
+    @property
+    @abstractmethod
+    def block_keys(self) -> Array:
+        """What identifies their blocks: (block + 1) << KEY_SHIFT, int32, a lane."""
+
+    @abstractmethod
+    def load(self, registers: Registers, numbers: tuple[int, ...]) -> list[Array]:
+        """These lanes' part of the registers with these numbers."""
+
+    @abstractmethod
+    def store(self, registers: Registers, numbers: tuple[int, ...], values: tuple[Array, ...]) -> None:
+        """Set these lanes' part of the registers with these numbers."""
+
+    @abstractmethod
+    def pick(self, values: Array) -> Array:
+        """These lanes' part of an array for the whole wave."""
+
+    @abstractmethod
+    def where(self, holds: Array) -> SomeLanes:
+        """The lanes for which a condition, shape (count,), holds."""
+
+    def split(self, predicate: Array, negated: bool) -> tuple[Lanes | None, Lanes | None]:
+        """(the lanes for which a guard holds, the others); None where there are none."""
+        if predicate.all():
+            return (None, self) if negated else (self, None)
+        if not predicate.any():
+            return (self, None) if negated else (None, self)
+        holds = self.spread(predicate ^ negated)
+        return self.where(holds), self.where(~holds)
 
     def spread(self, values: Array) -> Array:
         """The values with one entry a lane, shape (count,)."""
@@ -111,10 +153,11 @@ class Lanes:
 class AllLanes(Lanes):
     """Every thread of every block of the wave."""
 
-    def __init__(self, blocks: int, threads: int) -> None:
-        self.shape = (blocks, threads)
-        self.count = blocks * threads
-        self.blocks_count, self.threads = blocks, threads
+    def __init__(self, block_ids: Array, threads: int) -> None:
+        self.block_ids = block_ids
+        self.blocks_count, self.threads = len(block_ids), threads
+        self.shape = (self.blocks_count, threads)
+        self.count = self.blocks_count * threads
 
     @cached_property
     def index(self) -> Array:
@@ -128,46 +171,39 @@ class AllLanes(Lanes):
     def thread(self) -> Array:
         return np.arange(self.threads)[None]
 
+    @cached_property
+    def keys(self) -> Array:
+        return ((self.block_ids[:, None] << THREAD_BITS) + self.thread) << KEY_SHIFT
+
+    @cached_property
+    def block_keys(self) -> Array:
+        return ((self.block_ids + 1) << KEY_SHIFT).astype(np.int32)[:, None]
+
     def load(self, registers: Registers, numbers: tuple[int, ...]) -> list[Array]:
-        """The registers with these numbers."""
-        if registers.owned:
-            registers.owned.difference_update(numbers)
+        registers.owned.difference_update(numbers)
         return [registers.values[number] for number in numbers]
 
     def store(self, registers: Registers, numbers: tuple[int, ...], values: tuple[Array, ...]) -> None:
-        """Set the registers with these numbers."""
-        if registers.owned:
-            registers.owned.difference_update(numbers)
+        registers.owned.difference_update(numbers)
         for number, value in zip(numbers, values, strict=True):
             registers.values[number] = value
 
     def pick(self, values: Array) -> Array:
-        """The part of a wave-wide array that belongs to these lanes: all of it."""
         return values
 
-    def split(self, predicate: Array, negated: bool) -> tuple[Lanes | None, Lanes | None]:
-        """(lanes for which the guard holds, the others); None where there are none."""
-        if predicate.all():
-            return (None, self) if negated else (self, None)
-        if not predicate.any():
-            return (self, None) if negated else (None, self)
-        holds = np.broadcast_to(predicate ^ negated, self.shape).reshape(-1)
-        return SomeLanes(self, np.flatnonzero(holds)), SomeLanes(self, np.flatnonzero(~holds))
-
     def where(self, holds: Array) -> SomeLanes:
-        """The lanes for which a condition, shape (count,), holds."""
         return SomeLanes(self, np.flatnonzero(holds))
 
 
 class SomeLanes(Lanes):
-    """A part of the lanes of a wave, `index` ascending."""
+    """A part of the lanes of a wave."""
 
     def __init__(self, everyone: AllLanes, index: Array) -> None:
         self.everyone = everyone
-        self._index = index
+        self.blocks_count, self.threads = everyone.blocks_count, everyone.threads
         self.count = len(index)
         self.shape = (self.count,)
-        self.blocks_count, self.threads = everyone.blocks_count, everyone.threads
+        self._index = index
 
     @property
     def index(self) -> Array:
@@ -181,12 +217,18 @@ class SomeLanes(Lanes):
     def thread(self) -> Array:
         return self._index - self.row * self.threads
 
+    @cached_property
+    def keys(self) -> Array:
+        return self.pick(self.everyone.keys)
+
+    @cached_property
+    def block_keys(self) -> Array:
+        return self.pick(self.everyone.block_keys)
+
     def load(self, registers: Registers, numbers: tuple[int, ...]) -> list[Array]:
-        """These lanes' part of the registers with these numbers."""
         return [self.pick(registers.values[number]) for number in numbers]
 
     def store(self, registers: Registers, numbers: tuple[int, ...], values: tuple[Array, ...]) -> None:
-        """Set these lanes' part of the registers with these numbers."""
         for number, value in zip(numbers, values, strict=True):
             if number not in registers.owned:
                 registers.values[number] = np.array(np.broadcast_to(registers.values[number], self.everyone.shape))
@@ -194,7 +236,6 @@ class SomeLanes(Lanes):
             registers.values[number].reshape(-1)[self._index] = value
 
     def pick(self, values: Array) -> Array:
-        """The part of a wave-wide array that belongs to these lanes."""
         if values.size == 1:
             return values.reshape(1)
         if values.shape[0] == 1:
@@ -203,23 +244,14 @@ class SomeLanes(Lanes):
             return values[:, 0].take(self.row)
         return values.reshape(-1).take(self._index)
 
-    def split(self, predicate: Array, negated: bool) -> tuple[Lanes | None, Lanes | None]:
-        """(lanes for which the guard holds, the others); None where there are none."""
-        if predicate.all():
-            return (None, self) if negated else (self, None)
-        if not predicate.any():
-            return (self, None) if negated else (None, self)
-        holds = predicate ^ negated
-        return SomeLanes(self.everyone, self._index[holds]), SomeLanes(self.everyone, self._index[~holds])
-
     def where(self, holds: Array) -> SomeLanes:
-        """The lanes for which a condition, shape (count,), holds."""
         return SomeLanes(self.everyone, self._index[holds])
 
 
 def merged(one: Lanes, other: Lanes) -> Lanes:
     """The lanes of both, which have none in common."""
-    everyone = one.everyone if isinstance(one, SomeLanes) else other.everyone  # type: ignore[attr-defined]
-    if one.count + other.count == everyone.count:
-        return everyone
-    return SomeLanes(everyone, np.sort(np.concatenate([one.index, other.index]), kind="stable"))
+    some = one if isinstance(one, SomeLanes) else other
+    assert isinstance(some, SomeLanes)
+    if one.count + other.count == some.everyone.count:
+        return some.everyone
+    return SomeLanes(some.everyone, np.sort(np.concatenate([one.index, other.index]), kind="stable"))

@@ -4,8 +4,9 @@
     DeviceArray     an array argument of a kernel: address, shape and dtype
     Storage         bytes and their states; what global, shared and local memory are made of
 
-A byte is outside (0), allocated (bit 0), written (bits 0 and 1), or the destination of a copy in flight (bits 0 and 2). Between two allocations lies a
-guard zone that is outside, so that an index one past the end is caught; a freed allocation is outside again.
+A byte is outside (0), allocated (bit 0), written (bits 0 and 1), or the destination of a copy in flight (bits 0 and
+2). Between two allocations lies a guard zone that is outside, so that an index one past the end is caught; a freed
+allocation is outside again.
 """
 
 from __future__ import annotations
@@ -26,16 +27,21 @@ OUTSIDE, ALLOCATED, WRITTEN, IN_FLIGHT = 0, 1, 3, 5
 #: where global memory begins; far from any integer that is an address by mistake
 GLOBAL_BASE = 0x7F00_0000_0000
 
-_STATE_DTYPE = {1: np.dtype("uint8"), 2: np.dtype("uint16"), 4: np.dtype("uint32"), 8: np.dtype("uint64")}
+_STATE_DTYPE: dict[int, DType] = {
+    1: np.dtype("uint8"),
+    2: np.dtype("uint16"),
+    4: np.dtype("uint32"),
+    8: np.dtype("uint64"),
+}
 
 
-def repeated(state: int, size: int) -> np.unsignedinteger[Any]:
+def repeated(state: int, size: int) -> Any:
     """The state of `size` (1, 2, 4, 8) consecutive bytes as one number."""
     return _STATE_DTYPE[size].type(int.from_bytes(bytes([state]) * size, "little"))
 
 
 class Storage:
-    """Bytes and their states. Units of `size` bytes (1 to 16, a power of two) are addressed by their index: byte position / size."""
+    """Bytes and their states, in units of 1, 2, 4, 8 or 16 bytes, whose index is their position divided by that."""
 
     def __init__(self, nbytes: int, fill: int = 0) -> None:
         nbytes = -(-nbytes // 16) * 16
@@ -108,7 +114,7 @@ class DeviceArray:
     dtype: DType
 
     def parameters(self) -> list[int]:
-        """The 5 + 2n kernel parameters of an n-dimensional array: meminfo, parent, size, itemsize, data, extents, strides in bytes."""
+        """Its 5 + 2n kernel parameters: meminfo, parent, size, itemsize, data, extents, strides in bytes."""
         itemsize = np.dtype(self.dtype).itemsize
         strides = [itemsize * prod(self.shape[axis + 1 :]) for axis in range(len(self.shape))]
         return [0, 0, prod(self.shape), itemsize, self.address, *self.shape, *strides]
@@ -132,7 +138,10 @@ class Memory:
         return self.allocations[-1].end if self.allocations else 0
 
     def allocate(self, nbytes: int, name: str = "buffer") -> int:
-        """The address of `nbytes` new bytes, a multiple of 256, unwritten. `name` is for messages. LaunchError where nothing is free."""
+        """The address of `nbytes` new bytes, a multiple of 256; they count as unwritten. `name` is for messages.
+
+        Raises LaunchError where there is no room.
+        """
         position, start = self._gap(nbytes)
         allocation = Allocation(start, nbytes, name)
         self.allocations.insert(position, allocation)
@@ -150,7 +159,7 @@ class Memory:
         if start + nbytes + self.guard > len(self.storage.data):
             held = sum(allocation.nbytes for allocation in self.allocations)
             raise LaunchError(
-                f"out of memory: {nbytes} bytes asked for, {held} of {len(self.storage.data)} bytes held; use Memory(size)"
+                f"out of memory: {nbytes} bytes asked for, {held} of {len(self.storage.data)} in use; use Memory(size)"
             )
         return len(self.allocations), start
 
@@ -168,7 +177,9 @@ class Memory:
 
     def write(self, address: int, values: Array | bytes) -> None:
         """Copy bytes or an array (as C-contiguous bytes) to `address`."""
-        octets = np.frombuffer(np.ascontiguousarray(values).tobytes() if isinstance(values, np.ndarray) else values, np.uint8)
+        octets = np.frombuffer(
+            np.ascontiguousarray(values).tobytes() if isinstance(values, np.ndarray) else values, np.uint8
+        )
         start = self._range(address, len(octets), "write")
         self.storage.data[start : start + len(octets)] = octets
         self.storage.state[start : start + len(octets)] = WRITTEN
@@ -180,7 +191,8 @@ class Memory:
         missing = np.flatnonzero(self.storage.state[start : start + view.nbytes] != WRITTEN)
         if missing.size:
             raise UninitialisedError(
-                f"read of {view.nbytes} bytes: {missing.size} of them were never written, the first is {self.describe(address + int(missing[0]))}"
+                f"read of {view.nbytes} bytes, {missing.size} of which nothing has written; the first is"
+                f" {self.describe(address + int(missing[0]))}"
             )
         return view.copy()
 
@@ -198,7 +210,9 @@ class Memory:
         start = address - GLOBAL_BASE
         inside = any(a.offset <= start and start + nbytes <= a.end for a in self.allocations)
         if not inside:
-            raise OutOfBoundsError(f"{verb} of {nbytes} bytes: not inside one allocation; it begins {self.describe(address)}")
+            raise OutOfBoundsError(
+                f"{verb} of {nbytes} bytes: not inside one allocation; it begins {self.describe(address)}"
+            )
         return start
 
     def constant(self, name: str, values: bytes) -> int:
@@ -215,7 +229,11 @@ class Memory:
         for freed in self._freed:
             if freed.offset <= offset < freed.end:
                 return f"at {address:#x}, byte {offset - freed.offset} of {freed}, which was freed"
-        return f"at {address:#x}, {relative(offset, nearest.offset, nearest.nbytes, str(nearest))}" if nearest else f"at {address:#x}"
+        return (
+            f"at {address:#x}, {relative(offset, nearest.offset, nearest.nbytes, str(nearest))}"
+            if nearest
+            else f"at {address:#x}"
+        )
 
 
 def relative(offset: int, start: int, nbytes: int, name: str) -> str:

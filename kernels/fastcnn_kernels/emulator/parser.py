@@ -7,7 +7,8 @@
     Symbol, Parameter       memory that has a name; a kernel parameter
     split_operands(text)    commas that are not inside {} or []
 
-The subset read is what NVVM emits for a kernel without calls. Source: PTX ISA 9.0, chapters 4 (syntax) and 5 (state spaces, types).
+The subset read is what NVVM emits for a kernel without calls. Source: PTX ISA 9.0, chapters 4 (syntax) and 5 (state
+spaces, types).
 """
 
 from __future__ import annotations
@@ -96,19 +97,14 @@ class Parameter:
 class BasicBlock:
     """Instructions that are executed one after the other, and what follows.
 
-    A guarded instruction is a block of its own: lanes that fail `guard` go on at the next block. `end` is "next", "branch" (to block
-    `target`), "barrier" (wait, then the next block) or "exit".
+    A guarded instruction is a block of its own: lanes that fail `guard` go on at the next block. `end` is "next",
+    "branch" (to block `target`), "barrier" (wait, then the next block) or "exit".
     """
 
     instructions: list[Instruction]
     end: str = "next"
     target: int = -1
     guard: Guard | None = None
-
-    @property
-    def body(self) -> list[Instruction]:
-        """The instructions that compute: all but the one that ends the block."""
-        return self.instructions if self.end == "next" or not is_control(self.instructions[-1]) else self.instructions[:-1]
 
 
 @dataclass(slots=True)
@@ -147,7 +143,7 @@ def parse(text: str) -> Program:
 
 
 def readable_name(mangled: str) -> str:
-    """`_ZN7kernels4reluB2v1...` -> `kernels.relu` (Numba's use of the Itanium mangling); other names stay as they are."""
+    """`_ZN7kernels4reluB2v1...` -> `kernels.relu` (the Itanium mangling, as Numba uses it); other names stay."""
     if not mangled.startswith("_ZN"):
         return mangled
     parts, position = [], 3
@@ -205,7 +201,7 @@ def _initial_bytes(values: str, size: int) -> bytes:
 
 
 class _BodyParser:
-    """Reads the statements of a kernel's body, keeping the scopes of `{ .reg ...; }` and the source position of `.loc` apart."""
+    """Reads the statements of a kernel's body; knows the scopes `{ .reg ...; }` and the source lines of `.loc`."""
 
     def __init__(self, program: Program) -> None:
         self.program = program
@@ -277,7 +273,7 @@ class _BodyParser:
 
 
 def is_control(instruction: Instruction) -> bool:
-    """Whether a basic block ends after it. A warp's barrier does not suspend anyone here: a warp's lanes are executed together."""
+    """Whether a basic block ends after it. A warp's barrier suspends nobody: its lanes are executed together."""
     return instruction.opcode in CONTROL and not instruction.has("warp")
 
 

@@ -1,7 +1,8 @@
 """PTX's fundamental types as NumPy types.
 
-A register is held as the bits of its width (unsigned), as a float, or as a bool; an instruction's type then says how these bits are
-read. So `add.s32` and `add.u32` on `.b32` registers are the same addition, and only where the sign matters is an array viewed as signed.
+A register is held as the bits of its width (unsigned), as a float, or as a bool; an instruction's type then says
+how these bits are read. So `add.s32` and `add.u32` on `.b32` registers are the same addition, and only where the
+sign matters is an array viewed as signed.
 """
 
 from __future__ import annotations

@@ -6,8 +6,8 @@
     LocalSpace      one row of bytes a thread
     GenericSpace    addresses that say themselves which of the three they mean
 
-An access is checked in this order: aligned, inside, written (for reads), free of races. Offsets are int64 byte offsets from the start of
-the space as the lane sees it.
+An access is checked in this order: aligned, inside, written (for reads), free of races. Offsets are int64 byte
+offsets from the start of the space as the lane sees it.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ from .races import ATOMIC, READ, WRITE, Conflict, RaceTable
 
 if TYPE_CHECKING:
     from .counters import Counters
-    from .machine import Wave
+    from .wave import Wave
 
 #: where the windows of shared and local memory begin among generic addresses
 SHARED_BASE = 1 << 40
@@ -38,11 +38,13 @@ _GAP = 16
 
 
 class Space:
-    """One state space. `span` is the number of bytes that a lane can address; lane offsets are relative to `_base(lanes)` in the storage."""
+    """One state space: a lane can address `span` bytes, which begin at `_base(lanes)` in the storage."""
 
     name = ""
 
-    def __init__(self, wave: Wave, storage: Storage, span: int, races: RaceTable | None, counters: Counters | None) -> None:
+    def __init__(
+        self, wave: Wave, storage: Storage, span: int, races: RaceTable | None, counters: Counters | None
+    ) -> None:
         self.wave = wave
         self.storage = storage
         self.span = span
@@ -54,8 +56,8 @@ class Space:
         size = dtype.itemsize * count
         position = self.locate(lanes, at, offset, size, READ)
         index = position >> (size.bit_length() - 1)
-        self._require_written(lanes, at, index, size, offset)
-        self._observe(READ, lanes, at, position, size, offset)
+        self._require_written(lanes, at, index, size, offset, READ)
+        self._observe(READ, lanes, at, offset, size)
         return self.storage.gather(index, dtype, count)
 
     def store(self, lanes: Lanes, at: int, offset: Array, dtype: DType, values: Sequence[Array]) -> None:
@@ -64,19 +66,26 @@ class Space:
         position = self.locate(lanes, at, offset, size, WRITE)
         index = position >> (size.bit_length() - 1)
         self._mark_written(lanes, at, index, size, offset)
-        self._observe(WRITE, lanes, at, position, size, offset)
+        self._observe(WRITE, lanes, at, offset, size)
         self.storage.scatter(index, dtype, values)
 
-    def atomic(self, lanes: Lanes, at: int, offset: Array, dtype: DType, operation: str, operands: Sequence[Array]) -> Array:
+    def atomic(
+        self, lanes: Lanes, at: int, offset: Array, dtype: DType, operation: str, operands: Sequence[Array]
+    ) -> Array:
         """Read-modify-write, one lane after the other; the values before, shape lanes.shape."""
         size = dtype.itemsize
         position = self.locate(lanes, at, offset, size, ATOMIC)
         index = position >> (size.bit_length() - 1)
-        self._require_written(lanes, at, index, size, offset)
-        self._observe(ATOMIC, lanes, at, position, size, offset)
+        self._require_written(lanes, at, index, size, offset, ATOMIC)
+        self._observe(ATOMIC, lanes, at, offset, size)
         spread = [lanes.spread(operand) for operand in operands]
         before = atomics.apply(self.storage.elements(dtype), lanes.spread(index), operation, spread)
         return before.reshape(lanes.shape)
+
+    def fetch(self, lanes: Lanes, at: int, offset: Array, size: int) -> Array:
+        """`size` bytes a lane as they are, uint8 (lanes.count, size)."""
+        octets = self.load(lanes, at, offset, np.dtype(f"V{size}"), 1)[0]
+        return np.ascontiguousarray(lanes.spread(octets)).view(np.uint8).reshape(-1, size)
 
     def locate(self, lanes: Lanes, at: int, offset: Array, size: int, kind: str) -> Array:
         """The byte positions in the storage, checked for alignment and for the bounds of the space."""
@@ -89,11 +98,11 @@ class Space:
     def _base(self, lanes: Lanes) -> Array | int:
         return 0
 
-    def _require_written(self, lanes: Lanes, at: int, index: Array, size: int, offset: Array) -> None:
+    def _require_written(self, lanes: Lanes, at: int, index: Array, size: int, offset: Array, kind: str) -> None:
         states = self.storage.states(index, size)
         bad = states != repeated(WRITTEN, min(size, 8))
         if bad.any():
-            self._fail_state(lanes, at, bad.any(-1) if size == 16 else bad, offset, size, READ)
+            self._fail_state(lanes, at, bad, offset, size, kind)
 
     def _mark_written(self, lanes: Lanes, at: int, index: Array, size: int, offset: Array) -> None:
         states = self.storage.states(index, size)
@@ -102,15 +111,18 @@ class Space:
         allocated = repeated(ALLOCATED, min(size, 8))
         bad = (states & allocated) != allocated
         if bad.any():
-            self._fail_state(lanes, at, bad.any(-1) if size == 16 else bad, offset, size, WRITE)
+            self._fail_state(lanes, at, bad, offset, size, WRITE)
         self.storage.set_states(index, size, WRITTEN)
 
-    def _observe(self, kind: str, lanes: Lanes, at: int, position: Array, size: int, offset: Array) -> None:
+    def _observe(self, kind: str, lanes: Lanes, at: int, offset: Array, size: int) -> None:
         if self.counters is not None:
-            self.counters.record_request(self.name, self.wave.program.instructions[at], lanes, position, size)
+            self.counters.record_request(self.name, self.wave.program.instructions[at], lanes, offset, size)
+        self._look_for_race(kind, lanes, at, offset, size)
+
+    def _look_for_race(self, kind: str, lanes: Lanes, at: int, offset: Array, size: int) -> None:
         if self.races is not None:
             try:
-                self.races.record(kind, self.wave, lanes, position, size, at)
+                self.races.record(kind, self.wave.clock, lanes, offset, size, at)
             except Conflict as conflict:
                 self._fail_race(lanes, at, offset, kind, conflict)
 
@@ -128,9 +140,11 @@ class Space:
 
     def _fail_outside(self, lanes: Lanes, at: int, bad: Array, offset: Array, size: int, kind: str) -> None:
         where = self.describe(self.wave.first(lanes, bad, offset))
-        raise self.wave.fault(OutOfBoundsError, f"{kind} of {size} bytes outside {self.name} memory {where}", at, lanes, bad)
+        message = f"{kind} of {size} bytes outside {self.name} memory {where}"
+        raise self.wave.fault(OutOfBoundsError, message, at, lanes, bad)
 
     def _fail_state(self, lanes: Lanes, at: int, bad: Array, offset: Array, size: int, kind: str) -> None:
+        bad = np.any(bad, axis=-1) if size == 16 else bad
         first = self.wave.first(lanes, bad, offset + self._base(lanes))
         states = self.storage.state[first : first + size]
         if (states == OUTSIDE).any():
@@ -143,8 +157,9 @@ class Space:
     def _fail_race(self, lanes: Lanes, at: int, offset: Array, kind: str, conflict: Conflict) -> None:
         where = self.describe(self.wave.first(lanes, conflict.mask, offset))
         other = self.wave.program.instructions[conflict.instruction]
-        who = f"block {self.wave.block_xyz(conflict.block)}, thread {self.wave.thread_xyz(conflict.thread)}"
-        others = " and other threads" if conflict.scope else ""
+        who = f"block {self.wave.block_xyz(conflict.block)}"
+        who += "" if conflict.thread is None else f", thread {self.wave.thread_xyz(conflict.thread)}"
+        others = " (and others)" if conflict.several else ""
         message = (
             f"race in {self.name} memory {where}: this {kind} and the {conflict.kind} by {who}{others}"
             f" at PTX line {other.line} ({other.text}), with no barrier between them"
@@ -190,6 +205,22 @@ class SharedSpace(_SymbolSpace):
     def _base(self, lanes: Lanes) -> Array:
         return lanes.row * self.span
 
+    def expect(self, lanes: Lanes, at: int, offset: Array, size: int) -> Array:
+        """A copy of `size` bytes a lane begins; until it lands, nobody may read them. Its unit, (lanes.count,)."""
+        position = self.locate(lanes, at, offset, size, WRITE)
+        index = position >> (size.bit_length() - 1)
+        self._mark_written(lanes, at, index, size, offset)
+        self.storage.set_states(index, size, IN_FLIGHT)
+        self._observe(WRITE, lanes, at, offset, size)
+        return lanes.spread(index)
+
+    def land(self, lanes: Lanes, at: int, index: Array, octets: Array) -> None:
+        """The copies of these lanes are done: it is now that they write, as far as other threads can tell."""
+        size = octets.shape[1]
+        self.storage.elements(np.dtype(np.uint8), size)[index] = octets
+        self.storage.set_states(index, size, WRITTEN)
+        self._look_for_race(WRITE, lanes, at, index * size % self.span, size)
+
 
 class LocalSpace(_SymbolSpace):
     """One row a thread."""
@@ -201,7 +232,7 @@ class LocalSpace(_SymbolSpace):
 
 
 class GenericSpace:
-    """Loads and stores whose address (minus GLOBAL_BASE, as all 64-bit addresses) falls into the window of one of the spaces."""
+    """Accesses whose address (less GLOBAL_BASE, as for global memory) says by its window which space it means."""
 
     def __init__(self, global_space: Space, shared: Space, local: Space) -> None:
         self.spaces = global_space, shared, local
@@ -216,7 +247,9 @@ class GenericSpace:
         space, offset = self._resolve(lanes, at, offset)
         space.store(lanes, at, offset, dtype, values)
 
-    def atomic(self, lanes: Lanes, at: int, offset: Array, dtype: DType, operation: str, operands: Sequence[Array]) -> Array:
+    def atomic(
+        self, lanes: Lanes, at: int, offset: Array, dtype: DType, operation: str, operands: Sequence[Array]
+    ) -> Array:
         """As Space.atomic."""
         space, offset = self._resolve(lanes, at, offset)
         return space.atomic(lanes, at, offset, dtype, operation, operands)
@@ -234,8 +267,9 @@ class GenericSpace:
 class SymbolLayout:
     """Where the symbols of shared or local memory are.
 
-    Each lies at an odd multiple of its alignment and no better, with a gap before the next, so that code that relies on more alignment than it has
-    declared, or that runs from one array into another, is caught. Dynamic shared arrays all begin at the same place.
+    Each lies at an odd multiple of its alignment and no better, with a gap before the next, so that code that
+    relies on more alignment than it has declared, or that runs from one array into another, is caught. Dynamic
+    shared arrays all begin at the same place.
     """
 
     def __init__(self, symbols: Sequence[Symbol], dynamic_bytes: int = 0) -> None:
@@ -266,8 +300,9 @@ class SymbolLayout:
         """Where an offset is, in terms of the symbol nearest to it."""
         if not self.offsets:
             return f"at offset {offset}; the kernel declares none"
-        name = min(self.offsets, key=lambda name: max(self.offsets[name] - offset, offset - self.offsets[name] - self.sizes[name] + 1))
-        return f"at offset {offset}, {relative(offset, self.offsets[name], self.sizes[name], f'{name} ({self.sizes[name]} bytes)')}"
+        extents = ((start, self.sizes[name], name) for name, start in self.offsets.items())
+        start, size, name = min(extents, key=lambda extent: max(extent[0] - offset, offset - sum(extent[:2]) + 1))
+        return f"at offset {offset}, {relative(offset, start, size, f'{name} ({size} bytes)')}"
 
 
 def _odd_multiple(end: int, align: int) -> int:
