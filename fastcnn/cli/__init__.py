@@ -37,8 +37,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     arguments = list(sys.argv[1:] if argv is None else argv)
     try:
         return _dispatch(arguments)
-    except KeyboardInterrupt:
-        print("\nfastcnn: interrupted", file=sys.stderr)
+    except KeyboardInterrupt as interrupt:
+        print(f"\nfastcnn: interrupted. {interrupt}".rstrip(), file=sys.stderr)
         return INTERRUPTED
     except BrokenPipeError:
         # Whoever read the output has gone: the interpreter's own flush at exit would fail again, and say so.

@@ -5,7 +5,6 @@ unbroken one.
 """
 
 import shlex
-import sys
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -21,8 +20,6 @@ from fastcnn.datasets import load
 from fastcnn.optimizers import Adam
 from fastcnn.saving import load_checkpoint
 from fastcnn.utils import set_random_seed
-
-INTERRUPTED = 130
 
 
 def describe(parser: kinds.Parser) -> None:
@@ -50,8 +47,7 @@ def run(arguments: Any) -> int:
         try:
             training.run()
         except KeyboardInterrupt:
-            print(f"\nfastcnn: interrupted. {_how_to_go_on(folder)}", file=sys.stderr)
-            return INTERRUPTED
+            raise KeyboardInterrupt(_how_to_go_on(folder)) from None
     return 0
 
 

@@ -100,6 +100,11 @@ class Samples:
     weights: list[Array]
     targets: tuple[Target | None, ...]
 
+    def __post_init__(self) -> None:
+        # Views of their own: a device keeps its copy of an array for as long as it is bound to the very same object, and the
+        # caller may fill his with other numbers for the next call.
+        self.x, self.y, self.weights = ([array[:] for array in arrays] for arrays in (self.x, self.y, self.weights))
+
     def __len__(self) -> int:
         return len(self.x[0])
 

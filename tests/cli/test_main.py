@@ -103,7 +103,7 @@ def test_errors_are_told_in_words(
 def test_an_interrupt_is_no_error(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(cli, "_dispatch", _raising(KeyboardInterrupt()))
     assert cli.main(["train"]) == 130
-    assert capsys.readouterr().err == "\nfastcnn: interrupted\n"
+    assert capsys.readouterr().err == "\nfastcnn: interrupted.\n"
 
 
 def _raising(error: BaseException) -> Any:
