@@ -283,27 +283,25 @@ def _write(path: PathLike, contents: Contents) -> None:
     from safetensors.numpy import save
 
     check_suffix(path)
-    metadata = {
-        "format": FORMAT,
-        "version": str(VERSION),
-        "kind": contents.kind,
-        "document": json.dumps(contents.document),
-        "sha256": contents.digest(),
-    }
+    head = {"version": VERSION, "kind": contents.kind, "document": contents.document, "sha256": contents.digest()}
+    # One entry: safetensors writes several in an order that changes from run to run, and equal runs shall leave equal files.
+    metadata = {FORMAT: json.dumps(head)}
     write_atomically(path, save({name: np.ascontiguousarray(a) for name, a in contents.tensors.items()}, metadata))
 
 
 def _read(path: PathLike) -> Contents:
     tensors, metadata = _safetensors(path)
-    if metadata.get("format") != FORMAT:
+    if FORMAT not in metadata:
         raise ValueError(f"{path} is a safetensors file, but not one that fastcnn wrote: it says nothing about a model")
-    if int(metadata["version"]) > VERSION:
-        raise ValueError(f"{path} has format version {metadata['version']}, this fastcnn reads up to {VERSION}: update fastcnn")
     try:
-        contents = Contents(metadata["kind"], tensors, json.loads(metadata["document"]))
-        intact = contents.digest() == metadata["sha256"]
-    except (KeyError, ValueError):
+        head = json.loads(metadata[FORMAT])
+        version = int(head["version"])
+        contents = Contents(head["kind"], tensors, head["document"])
+        intact = version > VERSION or contents.digest() == head["sha256"]
+    except (KeyError, TypeError, ValueError):
         intact = False
+    if intact and version > VERSION:
+        raise ValueError(f"{path} has format version {version}, this fastcnn reads up to {VERSION}: update fastcnn")
     if not intact:
         raise ValueError(f"{path} is damaged: its contents do not have the checksum that was written; use another copy")
     return contents

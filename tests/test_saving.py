@@ -269,7 +269,7 @@ def test_files_of_others(tmp_path: Path, content: bytes, message: str) -> None:
 def test_a_newer_format(file: Path) -> None:
     from safetensors.numpy import save_file
 
-    save_file({}, str(file), {"format": "fastcnn", "version": "2"})
+    save_file({}, str(file), {"fastcnn": json.dumps({"version": 2, "kind": "model", "document": {}, "sha256": ""})})
     with pytest.raises(ValueError, match="format version 2.*update fastcnn"):
         models.load_model(file)
 
@@ -311,7 +311,7 @@ def test_the_document_is_readable_by_others(file: Path) -> None:
 
     with safe_open(file, framework="numpy") as opened:
         names, metadata = set(opened.keys()), opened.metadata()
-    document = json.loads(metadata["document"])
+    document = json.loads(metadata["fastcnn"])["document"]
     assert set(document["weights"]) <= names
     assert any(name.endswith("/kernel") for name in document["weights"])
     assert any(name.startswith("optimizer/") and name.endswith("kernel.m") for name in names)

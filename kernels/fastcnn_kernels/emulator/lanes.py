@@ -231,7 +231,7 @@ class SomeLanes(Lanes):
     def store(self, registers: Registers, numbers: tuple[int, ...], values: tuple[Array, ...]) -> None:
         for number, value in zip(numbers, values, strict=True):
             if number not in registers.owned:
-                registers.values[number] = np.array(np.broadcast_to(registers.values[number], self.everyone.shape))
+                registers.values[number] = np.array(np.broadcast_to(registers.values[number], self.everyone.shape), order="C")
                 registers.owned.add(number)
             registers.values[number].reshape(-1)[self._index] = value
 
