@@ -6,7 +6,8 @@ from fastcnn.backends import DEVICES, resolve
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    parser.addoption("--device", action="append", choices=DEVICES, help="device to measure; may be repeated (default: cpu, reference)")
+    told = "device to measure; may be repeated (default: cpu and reference)"
+    parser.addoption("--device", action="append", choices=DEVICES, help=told)
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:

@@ -47,7 +47,8 @@ class Worker:
 
     def ask(self, request: dict[str, Any]) -> Any:
         """Send a request and wait for its answer."""
-        assert self.process.stdin and self.process.stdout
+        assert self.process.stdin
+        assert self.process.stdout
         self.process.stdin.write(json.dumps(request) + "\n")
         self.process.stdin.flush()
         answer = self.process.stdout.readline()
@@ -107,7 +108,8 @@ def processor() -> str:
 def markdown(rows: list[Row], about: dict[str, Any]) -> str:
     """The table, with what it was measured on."""
     lines = [f"{about['processor']}, {about['threads']} threads; {about['fastcnn']}; {about['torch']}; float32.", ""]
-    lines += ["| task | fastcnn, ms | PyTorch, ms | ratio (lowest to highest pair) | PyTorch setting |", "| --- | --- | --- | --- | --- |"]
+    lines.append("| task | fastcnn, ms | PyTorch, ms | ratio (lowest to highest pair) | PyTorch setting |")
+    lines.append("| --- | --- | --- | --- | --- |")
     for r in rows:
         spread = f"**{r.ratio:.2f}x** ({r.lowest_ratio:.2f} to {r.highest_ratio:.2f}, {r.pairs} pairs)"
         lines.append(f"| {r.task} | {r.fastcnn_ms:.2f} | {r.torch_ms:.2f} | {spread} | {r.torch_setting} |")

@@ -1,21 +1,29 @@
-"""Devices by name: "cpu", "reference", "auto"; which one is the default, and which are usable here.
+"""Devices by name: which one is the default, and which are usable here.
+
+    cpu         Numba kernels on vectors and threads
+    cuda        an NVIDIA GPU
+    emulated    the same kernels without a GPU: their PTX executed by NumPy, every access checked; for tests
+    reference   NumPy, written for clarity
+    auto        cuda where it is usable, else cpu
 
 A backend is a value; the name is only looked up when a model is compiled. Each backend is made once, so that models can share
 the memory of shared layers.
 """
 
+import logging
 import os
+import warnings
 from functools import cache
 from typing import Any
 
 from .utils.suggest import unknown
 
-DEVICES = ("cpu", "cuda", "reference")
+DEVICES = ("cpu", "cuda", "emulated", "reference")
 _default: str | None = None
 
 
 def set_device(name: str) -> None:
-    """Make `name` the device that `compile` uses when it is given none: "auto", "cpu", "cuda" or "reference"."""
+    """Make `name`, one of DEVICES or "auto", the device that `compile` uses when it is given none."""
     global _default
     _check(name)
     _default = name
@@ -27,12 +35,15 @@ def get_device() -> str:
 
 
 def resolve(device: Any = None) -> Any:
-    """The backend for a name, or for the default device; a backend is returned as it is."""
+    """The backend for a name, or for the default device; a backend is returned as it is.
+
+    RuntimeError, with the reason and what to do, where a device that was asked for by name cannot be used.
+    """
     if device is not None and not isinstance(device, str):
         return device
     name = device or get_device()
     _check(name)
-    return _make("cpu" if name == "auto" else name)
+    return _make(automatic() if name == "auto" else name)
 
 
 def _check(name: str) -> None:
@@ -41,21 +52,58 @@ def _check(name: str) -> None:
 
 
 @cache
+def automatic() -> str:
+    """What "auto" stands for. Logs it, and warns where there is an NVIDIA driver that cannot be used."""
+    from fastcnn_kernels.device.available import gpu_present
+
+    reason = why_not("cuda")
+    if reason and gpu_present():
+        warnings.warn(f"device 'auto' is 'cpu' here, although there is an NVIDIA driver: {reason}", stacklevel=3)
+    name = "cpu" if reason else "cuda"
+    logging.getLogger("fastcnn").info("device 'auto' is %r: %s", name, reason or "a usable GPU was found")
+    return name
+
+
+@cache
 def _make(name: str) -> Any:
-    if name == "cuda":
-        raise RuntimeError(f"device 'cuda' is not usable: {why_not('cuda')}. Use device='cpu' or 'auto'.")
+    reason = why_not(name)
+    if reason:
+        raise RuntimeError(f"device {name!r} is not usable: {reason}. Or use device='cpu'")
     if name == "cpu":
         from fastcnn_kernels.cpu import CpuBackend
 
         return CpuBackend()
-    from fastcnn_kernels.reference import ReferenceBackend
+    if name == "reference":
+        from fastcnn_kernels.reference import ReferenceBackend
 
-    return ReferenceBackend()
+        return ReferenceBackend()
+    return _make_cuda(name)
+
+
+def _make_cuda(name: str) -> Any:
+    from fastcnn_kernels.cuda import CudaBackend
+
+    if name == "cuda":
+        from fastcnn_kernels.device.hardware import HardwareDevice
+
+        return CudaBackend(HardwareDevice())
+    from fastcnn_kernels.device.emulated import EmulatedDevice
+
+    return CudaBackend(EmulatedDevice())
 
 
 def why_not(name: str) -> str:
-    """Why a device cannot be used here; empty if it can."""
-    return "this version of fastcnn has no CUDA backend yet" if name == "cuda" else ""
+    """Why a device cannot be used here, and what mends it; empty if it can."""
+    from fastcnn_kernels.device import available
+
+    try:
+        if name in ("cuda", "emulated"):
+            available.require_packages()
+        if name == "cuda":
+            available.require_gpu()
+    except available.CudaUnavailableError as error:
+        return str(error)
+    return ""
 
 
 def set_num_threads(count: int) -> None:

@@ -32,7 +32,7 @@ class Parser(argparse.ArgumentParser):
 
 def device_option(parser: Parser) -> None:
     """Add --device, which `fastcnn.backends` checks."""
-    parser.add_argument("--device", metavar="NAME", help="auto, cpu, reference or cuda (see: fastcnn devices)")
+    parser.add_argument("--device", metavar="NAME", help="auto, cpu, cuda, emulated or reference (see: fastcnn devices)")
 
 
 def positive_int(text: str) -> int:

@@ -17,14 +17,21 @@ def run(arguments: Any) -> int:
         reason = backends.why_not(name)
         state = "not usable" if reason else "usable"
         print(f"{name:10} {state:11} {reason or DESCRIPTIONS[name]()}")
-    print(f"\ndefault: {backends.get_device()} (--device, or the environment variable FASTCNN_DEVICE)")
+    print(f"\ndefault: {_default()} (--device, or the environment variable FASTCNN_DEVICE)")
     return 0
+
+
+def _default() -> str:
+    name = backends.get_device()
+    return f"{name}, which is {backends.automatic()} here" if name == "auto" else name
 
 
 def device_name(name: str) -> str:
     """How the device is called in tables of results: its hardware and, of a processor, how much of it works."""
-    if name == "reference":
-        return f"{machine.processor()} (reference)"
+    if name == "cuda":
+        return _gpus()[0].name
+    if name in ("emulated", "reference"):
+        return f"{machine.processor()} ({name})"
     threads = backends.get_num_threads()
     return f"{machine.processor()} ({threads} thread{'s' if threads > 1 else ''})"
 
@@ -39,10 +46,25 @@ def _cpu() -> str:
     )
 
 
+def _gpus() -> Any:
+    from fastcnn_kernels.device.available import require_gpu
+
+    return require_gpu()
+
+
+def _cuda() -> str:
+    told = (f"{gpu.name}, compute capability {gpu.capability[0]}.{gpu.capability[1]}, {gpu.memory / 2**30:.1f} GiB" for gpu in _gpus())
+    return "; ".join(told)
+
+
+def _emulated() -> str:
+    return "the CUDA kernels' PTX executed by NumPy, every access checked: for tests, and very slow"
+
+
 def _reference() -> str:
     import numpy
 
     return f"NumPy {numpy.__version__}, written for clarity: right, and slow"
 
 
-DESCRIPTIONS = {"cpu": _cpu, "reference": _reference}
+DESCRIPTIONS = {"cpu": _cpu, "cuda": _cuda, "emulated": _emulated, "reference": _reference}

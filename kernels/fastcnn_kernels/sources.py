@@ -13,15 +13,21 @@ from pathlib import Path
 
 PACKAGE = Path(__file__).resolve().parent
 CPU = ("api.py", "simd.py", "host/*.py", "*/cpu.py", "conv/*.py")
-CUDA = ("api.py", "ptx.py", "device/*.py", "*/cuda*.py", "conv/geometry.py")
+CUDA = ("api.py", "ptx.py", "device/*.py", "random/cuda*.py")
+"""What is inlined into CUDA kernels of every folder; a kernel's own folder comes to it."""
+NOT_IN_KERNELS = frozenset(
+    {"assembly.py", "available.py", "dry.py", "emulated.py", "guarded.py", "hardware.py", "interface.py", "plan.py"}
+)
+"""Files of device/ that may change without a kernel changing."""
 
 
 @cache
-def digest(patterns: tuple[str, ...], *versions: str) -> str:
+def digest(patterns: tuple[str, ...], *versions: str, without: frozenset[str] = frozenset()) -> str:
     """Sixteen hexadecimal digits that change with the files that match, the interpreter and the versions named."""
     total = hashlib.sha256(f"{sys.version_info} {platform.machine()} {versions}".encode())
     for file in sorted({file for pattern in patterns for file in PACKAGE.glob(pattern)}):
-        total.update(file.read_bytes())
+        if file.name not in without:
+            total.update(file.read_bytes())
     return total.hexdigest()[:16]
 
 

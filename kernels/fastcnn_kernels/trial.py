@@ -106,7 +106,7 @@ class Trial:
         """The outputs, after two runs that must agree bit for bit: nothing may be left over from the first."""
         first, second = self._once(), self._once()
         for (name, a), (_, b) in zip(first, second, strict=True):
-            assert a.tobytes() == b.tobytes(), f"{self.op}: a second run changed {name}"
+            _expect(a.tobytes() == b.tobytes(), f"{self.op}: a second run changed {name}")
         return _by_name(second, operations()[self.op].lists)
 
     def _once(self) -> list[tuple[str, np.ndarray]]:
@@ -210,15 +210,26 @@ def tolerance(case: Case, name: str, expected: np.ndarray) -> float:
     return TOLERANCE * EPSILON * np.sqrt(terms) * float(finite.max(initial=least))
 
 
-def compare(case: Case, backend: Any) -> None:
-    """Assert that every output of the case agrees with the reference in shape, dtype and value."""
+def _expect(held: bool, otherwise: str) -> None:
+    """AssertionError, in `python -O` too: verification rests on it."""
+    if not held:
+        raise AssertionError(otherwise)
+
+
+def compare(case: Case, backend: Any) -> float:
+    """Assert that every output of the case agrees with the reference in shape, dtype and value.
+
+    Returns the largest error as a share of what is allowed.
+    """
     operands = arrays(case)
     expected, got = run_case(case, REFERENCE, operands), run_case(case, backend, operands)
-    assert expected.keys() == got.keys()
+    _expect(expected.keys() == got.keys(), f"{case}: wrote {', '.join(got)}, expected {', '.join(expected)}")
+    shares = [0.0]
     for name, value in expected.items():
         listed = isinstance(value, list)
         for want, have in zip(value if listed else [value], got[name] if listed else [got[name]], strict=True):
-            _assert_close(case, name, want, have, _counts(case, name, expected), backend)
+            shares.append(_assert_close(case, name, want, have, _counts(case, name, expected), backend))
+    return max(shares)
 
 
 def _counts(case: Case, name: str, expected: Mapping[str, Any]) -> Any:
@@ -228,12 +239,15 @@ def _counts(case: Case, name: str, expected: Mapping[str, Any]) -> Any:
     return ...
 
 
-def _assert_close(case: Case, name: str, want: np.ndarray, have: np.ndarray, where: Any, backend: Any) -> None:
-    assert have.shape == want.shape, f"{case}: {name} has shape {have.shape}, expected {want.shape}"
+def _assert_close(case: Case, name: str, want: np.ndarray, have: np.ndarray, where: Any, backend: Any) -> float:
+    _expect(have.shape == want.shape, f"{case}: {name} has shape {have.shape}, expected {want.shape}")
     dtype = np.dtype(case.dtypes.get(name, backend.dtype))
-    assert have.dtype == dtype, f"{case}: {name} is {have.dtype}, expected {dtype}"
+    _expect(have.dtype == dtype, f"{case}: {name} is {have.dtype}, expected {dtype}")
     if want.dtype.kind != "f":
         np.testing.assert_array_equal(have[where], want[where], f"{case}: {name}")
-        return
+        return 0.0
     limit = tolerance(case, name, want)
     np.testing.assert_allclose(have[where], want[where], rtol=0, atol=limit, err_msg=f"{case}: {name}")
+    finite = np.isfinite(want[where])
+    error = np.abs(have[where][finite] - want[where][finite]).max(initial=0.0)
+    return float(error / limit) if limit else 0.0

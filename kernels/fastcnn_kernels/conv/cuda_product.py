@@ -16,7 +16,7 @@ from numba import cuda
 from numba.cuda.types import float32, uint8, uint32
 
 from ..device.functions import activate
-from ..device.gemm import Tile, copies, load4, multiply_step, put_across, put_lines, store4
+from ..device.gemm import Tile, copies, fetch, get_lines, inlined, multiply_step, put_across, put_lines, store4
 from ..device.kernel import CudaKernel, kernel
 
 OUTSIDE = 1 << 31
@@ -52,10 +52,6 @@ class Variant:
         return ",".join(words)
 
 
-def _inlined(function: Any) -> Any:
-    return cuda.jit(device=True, inline="always")(function)
-
-
 @cache
 def pixel_of(axes: int) -> Any:
     """pixel(m, D, H, W) -> (n, d, h, w), the coordinates of pixel m of a batch of images; 0 on axes that are not used."""
@@ -72,10 +68,10 @@ def pixel_of(axes: int) -> Any:
         volume = uint32(n // D)
         return volume, uint32(n - volume * D), h, w
 
-    return _inlined(pixel)
+    return inlined(pixel)
 
 
-@_inlined
+@inlined
 def tap_of(term, channels, taps_h, taps_w):
     """Term = ((d * taps_h + h) * taps_w + w) * channels + channel -> (d, h, w, channel)."""
     tap = uint32(term // channels)
@@ -84,7 +80,7 @@ def tap_of(term, channels, taps_h, taps_w):
     return d, uint32(line - d * taps_h), uint32(tap - line * taps_w), uint32(term - tap * channels)
 
 
-@_inlined
+@inlined
 def next_tap(d, h, w, channel, channels, taps_h, taps_w):
     """Carry a channel that ran over into the taps."""
     while channel >= channels:
@@ -100,6 +96,7 @@ def next_tap(d, h, w, channel, channels, taps_h, taps_w):
 
 
 SIGNATURE = "f32*, f32*, f32*, f32*, u8*, f32" + ", u32" * 36
+"""Of product; without argmax, span and y_part also of cuda_direct.direct_product."""
 
 
 @cache
@@ -110,44 +107,46 @@ def product_kernel(variant: Variant) -> CudaKernel:
     tile_rows, tile_columns, depth, outputs = tile.rows, tile.columns, tile.depth, tile.outputs
     a_copied = copies(tile, tile.rows, wide_in, across=True)
     b_copied = copies(tile, tile.columns, wide_in if transposed else wide_out, across=transposed)
-    (a_vector, a_lanes, a_stride, a_count), a_values = a_copied, a_copied.values
-    (b_vector, b_lanes, b_stride, b_count), b_values = b_copied, b_copied.values
+    (a_vector, a_lanes, a_stride, a_lines), a_values = a_copied, a_copied.values
+    (b_vector, b_lanes, b_stride, b_lines), b_values = b_copied, b_copied.values
     (_, grid_columns), (a_pitch, b_pitch) = tile.thread_grid, tile.pitches
     a_size, b_size = depth * a_pitch, depth * b_pitch
     a_buffers, b_buffers = 2 * a_size, 2 * b_size
     pixel, multiply, finish = pixel_of(axes), multiply_step(tile), _epilogue(variant)
+    get_a, get_b_across, get_b = fetch(a_vector), fetch(b_vector), get_lines(b_copied)
     put_a, put_b = put_across(a_copied, a_pitch), (put_across if transposed else put_lines)(b_copied, b_pitch)
 
     @kernel(SIGNATURE, threads=tile.threads, registers=tile.registers, variant=str(variant))
     def product(
-        x, w, b, y, argmax, alpha, rows, columns, groups, channels, terms, span, D, H, W, C, OD, OH, OW,
+        x, w, b, y, argmax, alpha, span, y_part, rows, columns, groups, channels, terms, D, H, W, C, OD, OH, OW,
         stride_d, stride_h, stride_w, first_d, first_h, first_w, taps_h, taps_w, step_d, step_h, step_w,
-        filters, tap_0, tap_d, tap_h, tap_w, y_channels, y_part, y_0, y_n, y_d, y_h, y_w,
+        filters, tap_0, tap_d, tap_h, tap_w, y_channels, y_0, y_n, y_d, y_h, y_w,
     ):  # fmt: skip
-        """y[m, c] = act(b[c] + sum over taps t and channels k of x[place of m and t, k] * w[t, k, c]), groups of channels apart.
+        """y[m, c] = act(b[c] + sum over taps t and channels k of x[place of m and t, k] * w[t, k, c]), group by group.
 
         Row m is pixel (n, o) of images of OD x OH x OW pixels, in windows of four where pooled. Tap t of it is at place
-        o*stride + first + t*step of x, whose images have D x H x W pixels of C channels, or zero outside of them. Blocks: x tiles of
-        rows, y tiles of columns, z parts of the sum times groups. Part p sums the terms p*span .. (p+1)*span of the taps * channels,
-        tap outermost. w has `filters` floats a row; transposed, tap t is number tap_0 + t . tap_* of w.
+        o*stride + first + t*step of x, whose images have D x H x W pixels of C channels, or zero outside of them. w has
+        `filters` floats a row; transposed, tap t is number tap_0 + t . (tap_d, tap_h, tap_w) of w. Blocks: x tiles of rows, y tiles
+        of columns, z parts of the sum times groups. Part p sums the terms p*span .. (p+1)*span of the taps * channels, tap
+        outermost, and writes y_part floats after the part before it.
 
         A row is read once a tile of columns and a column once a tile of rows: rows/tile.columns + columns/tile.rows floats a
         term for 2*rows*columns FLOPs. While a step is multiplied, the next one is on its way to registers; with two buffers of
         shared memory one barrier a step is enough.
         """
-        a = cuda.shared.array(a_buffers, float32, alignment=16)
-        c = cuda.shared.array(b_buffers, float32, alignment=16)
+        a_tile = cuda.shared.array(a_buffers, float32, alignment=16)
+        b_tile = cuda.shared.array(b_buffers, float32, alignment=16)
         total = cuda.local.array(outputs, float32)
         a_next, b_next = cuda.local.array(a_values, float32), cuda.local.array(b_values, float32)
-        base, at_d = cuda.local.array(a_count, uint32), cuda.local.array(a_count, uint32)
-        at_h, at_w = cuda.local.array(a_count, uint32), cuda.local.array(a_count, uint32)
+        base, at_d = cuda.local.array(a_lines, uint32), cuda.local.array(a_lines, uint32)
+        at_h, at_w = cuda.local.array(a_lines, uint32), cuda.local.array(a_lines, uint32)
         thread = uint32(cuda.threadIdx.x)
         row_0, column_0 = uint32(cuda.blockIdx.x * tile_rows), uint32(cuda.blockIdx.y * tile_columns)
-        part = uint32(cuda.blockIdx.z // groups)
+        part = uint32(uint32(cuda.blockIdx.z) // groups)
         group = uint32(cuda.blockIdx.z - part * groups)
 
         a_line, a_term = uint32(thread // a_lanes), uint32(thread % a_lanes * a_vector)
-        for i in range(a_count):
+        for i in range(a_lines):
             m = uint32(row_0 + a_line + i * a_stride)
             if pooled:
                 n, d, h, v = pixel(uint32(m // 4), OD, OH, OW)
@@ -173,42 +172,27 @@ def product_kernel(variant: Variant) -> CudaKernel:
         for step in range(uint32((end - begin + (depth - 1)) // depth) + 1):
             d, h, v = uint32(t_d * step_d), uint32(t_h * step_h), uint32(t_w * step_w)
             place = uint32(((d * H + h) * W + v) * C + channel)
-            for i in range(a_count):
+            for i in range(a_lines):
                 inside = term < end and uint32(at_w[i] + v) < W
                 if axes > 1:
                     inside = inside and uint32(at_h[i] + h) < H
                 if axes > 2:
                     inside = inside and uint32(at_d[i] + d) < D
-                for e in range(a_vector):
-                    a_next[i * a_vector + e] = float32(0)
-                if inside:
-                    if wide_in:
-                        load4(a_next, 4 * i, x, uint32(base[i] + place))
-                    else:
-                        a_next[i] = x[uint32(base[i] + place)]
-            for i in range(b_count):
-                if transposed:
+                get_a(a_next, i * a_vector, x, uint32(base[i] + place), inside)
+            if transposed:
+                for i in range(b_lines):
                     column = uint32(column_0 + b_line + i * b_stride)
                     number = uint32(tap_0 + t_d * tap_d + t_h * tap_h + t_w * tap_w)
                     place = uint32((number * columns + column) * filters + group * channels + channel)
-                    inside = term < end and column < columns
-                else:
-                    column = uint32(column_0 + b_lane)
-                    line = uint32(begin + step * depth + b_line + i * b_stride)
-                    place = uint32(line * filters + group * columns + column)
-                    inside = line < end and column < columns
-                for e in range(b_vector):
-                    b_next[i * b_vector + e] = float32(0)
-                if inside:
-                    if b_vector == 4:
-                        load4(b_next, 4 * i, w, place)
-                    else:
-                        b_next[i] = w[place]
+                    get_b_across(b_next, i * b_vector, w, place, term < end and column < columns)
+            else:
+                line, column = uint32(begin + step * depth + b_line), uint32(column_0 + b_lane)
+                get_b(b_next, w, line, end, column, columns, uint32(group * columns), filters)
             if step > 0:
                 last = uint32((step + 1) % 2)
-                multiply(total, a, uint32(last * a_size + a_get), c, uint32(last * b_size + b_get))
-            put_a(a, uint32(step % 2 * a_size + a_put), a_next)
-            put_b(c, uint32(step % 2 * b_size + b_put), b_next)
+                multiply(total, a_tile, uint32(last * a_size + a_get), b_tile, uint32(last * b_size + b_get))
+            put_a(a_tile, uint32(step % 2 * a_size + a_put), a_next)
+            put_b(b_tile, uint32(step % 2 * b_size + b_put), b_next)
             cuda.syncthreads()
             term, channel = uint32(term + depth), uint32(channel + depth)
             t_d, t_h, t_w, channel = next_tap(t_d, t_h, t_w, channel, channels, taps_h, taps_w)
@@ -221,10 +205,10 @@ def product_kernel(variant: Variant) -> CudaKernel:
     return product
 
 
-@_inlined
+@inlined
 def larger(best, winner, value, k):
     """The larger of two pixels of a window, the first of equal ones; a NaN is larger than any number."""
-    if not best >= value and best == best:  # noqa: PLR0124
+    if not best >= value and best == best:
         return value, k
     return best, winner
 
@@ -274,4 +258,4 @@ def _epilogue(variant: Variant) -> Any:
                         for e in range(vector):
                             argmax[uint32(place + here + e)] = winners[v * vector + e]
 
-    return _inlined(finish)
+    return inlined(finish)
