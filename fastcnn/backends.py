@@ -97,10 +97,10 @@ def why_not(name: str) -> str:
     from fastcnn_kernels.device import available
 
     try:
-        if name in ("cuda", "emulated"):
-            available.require_packages()
         if name == "cuda":
             available.require_gpu()
+        if name in ("cuda", "emulated"):
+            available.require_packages()
     except available.CudaUnavailableError as error:
         return str(error)
     return ""

@@ -131,6 +131,15 @@ class Trace:
         finally:
             self._scopes.pop()
 
+    @contextlib.contextmanager
+    def at(self, source: str) -> Iterator[None]:
+        """Steps appended inside belong to `source`, whatever scopes are open: a backward step to its forward step's layer."""
+        before, self._scopes = self._scopes, [source]
+        try:
+            yield
+        finally:
+            self._scopes = before
+
     @property
     def source(self) -> str:
         """The path of the open scopes."""

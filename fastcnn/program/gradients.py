@@ -43,7 +43,7 @@ class Differentiator:
         names = {id(x): name for name, x in step.operands.items() if isinstance(x, Value)}
         outputs = [x for x in step.writes() if isinstance(x, Value) and x in self.contributions and x in self.active]
         if outputs:
-            with self.trace.scope(step.source):
+            with self.trace.at(step.source):
                 RULES[step.op](self, step, {names[id(x)]: self._total(x) for x in outputs})
 
     def _total(self, value: Value | Variable) -> Value:
