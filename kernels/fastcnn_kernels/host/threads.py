@@ -1,13 +1,12 @@
 """How many threads the CPU backend runs on.
 
-Numba sizes its pool once, when the first parallel kernel starts, from NUMBA_NUM_THREADS; afterwards only smaller numbers can be
-asked for. So the number is remembered here and applied when it can be.
+Numba fixes the size of its pool when it is imported, from NUMBA_NUM_THREADS; afterwards only smaller numbers can be asked for.
+So `reserve` runs before that, when this package is imported, and the number of threads is applied before each run.
 """
 
 import os
 import sys
 from importlib import import_module
-from typing import Any
 
 SPINS = "1000"
 """How often an idle thread looks for work before it sleeps: some 40 us, longer than the gap between two segments.
@@ -25,12 +24,11 @@ def available() -> int:
 
 
 def set_num_threads(count: int) -> None:
-    """Run kernels on `count` threads from now on. RuntimeError if the pool is already running with fewer."""
+    """Run kernels on `count` threads from now on. RuntimeError if Numba is already imported with a smaller pool."""
     global _wanted
     if count < 1:
         raise ValueError(f"the number of threads must be at least 1, got {count}")
-    if "numba" in sys.modules:
-        _grow_pool(count)
+    reserve(count)
     _wanted = count
 
 
@@ -46,19 +44,18 @@ def get_num_threads() -> int:
     return int(variable)
 
 
-def _grow_pool(count: int) -> None:
-    config: Any = import_module("numba").config
-    if count <= config.NUMBA_NUM_THREADS:
+def reserve(count: int) -> None:
+    """Make sure that Numba's pool has room for `count` threads."""
+    if "numba" not in sys.modules:
+        if count > available():
+            os.environ["NUMBA_NUM_THREADS"] = str(count)
         return
-    os.environ["NUMBA_NUM_THREADS"] = str(count)
-    try:
-        config.reload_config()
-    except RuntimeError as error:
-        os.environ["NUMBA_NUM_THREADS"] = str(config.NUMBA_NUM_THREADS)
+    size = import_module("numba").config.NUMBA_NUM_THREADS
+    if count > size:
         raise RuntimeError(
-            f"the thread pool already runs with {config.NUMBA_NUM_THREADS} threads; set {count} before the first model is "
-            f"compiled, or start Python with FASTCNN_NUM_THREADS={count}"
-        ) from error
+            f"Numba was imported with a pool of {size} threads, too few for {count}: call set_num_threads before the first "
+            f"model is compiled, or start Python with FASTCNN_NUM_THREADS={count}"
+        )
 
 
 def apply() -> None:
@@ -68,5 +65,5 @@ def apply() -> None:
     import numba
 
     count = get_num_threads()
-    _grow_pool(count)
+    reserve(count)
     numba.set_num_threads(count)
