@@ -18,10 +18,11 @@ switched off by None. Gradients are named after what they are the gradient of: d
 
 import inspect
 import typing
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from functools import cache
-from typing import Annotated, Any, Literal, Protocol
+from types import ModuleType
+from typing import Annotated, Any, Literal, Protocol, TypeVar
 
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
@@ -414,3 +415,23 @@ def operations() -> dict[str, Operation]:
     """Every op of the protocol by name."""
     found = (_operation(name) for name, _ in inspect.getmembers(Backend, inspect.isfunction) if not name.startswith("_"))
     return {operation.name: operation for operation in found if operation}
+
+
+AnyBackend = TypeVar("AnyBackend")
+
+
+def with_ops_of(*modules: ModuleType) -> Callable[[type[AnyBackend]], type[AnyBackend]]:
+    """Class decorator: a backend's ops are the functions of `modules` that have the protocol's names.
+
+    TypeError, when the backend is imported, for an op that none of them has.
+    """
+
+    def complete(backend: type[AnyBackend]) -> type[AnyBackend]:
+        for name in operations():
+            found = [f for module in modules if (f := vars(module).get(name)) and f.__module__ == module.__name__]
+            if len(found) != 1:
+                raise TypeError(f"{backend.__name__} needs one {name} in its modules, found {len(found)}")
+            setattr(backend, name, staticmethod(found[0]))
+        return backend
+
+    return complete
