@@ -1,6 +1,7 @@
 """The command `fastcnn`: one module a command, and `main`, which finds it.
 
-train evaluate predict summary devices warmup   the commands: each has `describe(parser)` and `run(arguments) -> exit code`
+train evaluate predict summary devices kernels verify warmup
+            the commands: each has `describe(parser)` and `run(arguments) -> exit code`
 arguments   the parser that all share: its errors, its kinds of values
 recipes     what is trained how where nothing else is said; `Options`, all choices of one run
 pictures    a data set as a network takes it
@@ -27,6 +28,8 @@ COMMANDS = {
     "predict": "name the class of pictures",
     "summary": "show a network's layers, shapes and costs",
     "devices": "show what can be computed on here, and why not",
+    "kernels": "show the CUDA kernels, and what compilers make of them",
+    "verify": "check a device against the float64 reference",
     "warmup": "compile the CPU kernels ahead of time",
 }
 INTERRUPTED = 130  # 128 + SIGINT, as shells say it
@@ -78,8 +81,9 @@ def _help() -> str:
 
 
 def _message(error: Exception) -> str:
-    """The error's own words; its type too where those alone would say little (KeyError: 'x')."""
+    """The error's own words and notes; its type too where those alone would say little (KeyError: 'x')."""
     if isinstance(error, OSError) and error.strerror and error.filename is not None:
         return f"{error.filename}: {error.strerror}"
-    told = isinstance(error, (ValueError, OSError, ImportError, RuntimeError, FloatingPointError))
-    return str(error) if told and str(error) else f"{type(error).__name__}: {error}"
+    told = isinstance(error, (ValueError, OSError, ImportError, RuntimeError, FloatingPointError, MemoryError))
+    words = str(error) if told and str(error) else f"{type(error).__name__}: {error}"
+    return "; ".join([words, *getattr(error, "__notes__", ())])

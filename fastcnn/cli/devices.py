@@ -53,8 +53,9 @@ def _gpus() -> Any:
 
 
 def _cuda() -> str:
-    told = (f"{gpu.name}, compute capability {gpu.capability[0]}.{gpu.capability[1]}, {gpu.memory / 2**30:.1f} GiB" for gpu in _gpus())
-    return "; ".join(told)
+    capabilities = (".".join(map(str, gpu.capability)) for gpu in _gpus())
+    told = zip(_gpus(), capabilities, strict=True)
+    return "; ".join(f"{gpu.name}, compute capability {cc}, {gpu.memory / 2**30:.1f} GiB" for gpu, cc in told)
 
 
 def _emulated() -> str:

@@ -4,6 +4,7 @@ What tests, verification and benchmarks share.
 
     Trial                               a plan with one op in it, to be run once or many times
     trial(case, backend)                the same for a case of cases.py
+    build(case, backend)                ... without numbers: to see what would be launched
     run(backend, op, operands, ...)     the op's outputs
     run_case(case, backend)             the same for a case of cases.py
     compare(case, backend)              ... held against the reference within TOLERANCE
@@ -142,6 +143,11 @@ def _by_name(outputs: list[tuple[str, np.ndarray]], lists: frozenset[str]) -> di
 def trial(case: Case, backend: Any) -> Trial:
     """The case's op in a plan of its own."""
     return Trial(backend, case.op, case.batch_size, case.dtypes).build(arrays(case), case.shapes, case.attributes)
+
+
+def build(case: Case, backend: Any) -> Trial:
+    """The case's op in a plan of its own, not to be run: nobody has computed its operands."""
+    return Trial(backend, case.op, case.batch_size, case.dtypes).build({}, case.shapes, case.attributes)
 
 
 def run_case(case: Case, backend: Any, operands: Operands | None = None) -> dict[str, Any]:

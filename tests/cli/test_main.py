@@ -83,6 +83,11 @@ def test_a_traceback_is_shown_where_it_is_asked_for(monkeypatch: pytest.MonkeyPa
         cli.main(["trian"])
 
 
+def _noted(error: Exception, note: str) -> Exception:
+    error.add_note(note)
+    return error
+
+
 @pytest.mark.parametrize(
     ("error", "line"),
     [
@@ -90,6 +95,8 @@ def test_a_traceback_is_shown_where_it_is_asked_for(monkeypatch: pytest.MonkeyPa
         (ValueError(), "ValueError: "),
         (FileNotFoundError(2, "No such file or directory", "a.png"), "a.png: No such file or directory"),
         (RuntimeError("told"), "told"),
+        (MemoryError("a batch of 3 fits"), "a batch of 3 fits"),
+        (_noted(RuntimeError("out of bounds"), "in step 3"), "out of bounds; in step 3"),
     ],
 )
 def test_errors_are_told_in_words(

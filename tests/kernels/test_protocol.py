@@ -4,13 +4,16 @@ import ast
 import inspect
 from collections.abc import Iterator
 from pathlib import Path
+from types import ModuleType
 
 import fastcnn_kernels
 import pytest
-from fastcnn_kernels.api import Backend, operations
+from fastcnn_kernels.api import Backend, operations, with_ops_of
 from fastcnn_kernels.cases import cases
 from fastcnn_kernels.cpu import CpuBackend
 from fastcnn_kernels.reference import ReferenceBackend
+
+from fastcnn.backends import resolve
 
 KERNELS = Path(fastcnn_kernels.__file__).parent
 LIBRARY = KERNELS.parents[1] / "fastcnn"
@@ -23,12 +26,43 @@ MADE_OF = {
 }
 """Ops whose arithmetic is another op's: the only ones that may import it."""
 
+MEMORY = {"plan", "allocate", "external"}
+"""What a backend has besides ops."""
+
 INDEXES = {"reference.py", "cpu.py", "cuda.py", "cases.py"}
 
 
-@pytest.fixture(params=[ReferenceBackend, CpuBackend])
+@pytest.fixture(params=["reference", "cpu", "cuda"])
 def backend(request):
-    return request.param
+    if request.param != "cuda":
+        return {"reference": ReferenceBackend, "cpu": CpuBackend}[request.param]
+    pytest.importorskip("numba_cuda", reason="CUDA kernels are written with the packages of fastcnn[cuda13]")
+    from fastcnn_kernels.cuda import CudaBackend
+
+    return CudaBackend
+
+
+@pytest.mark.parametrize("index", ["reference", "cpu", "cuda"])
+def test_the_modules_of_a_backend_define_every_op_once(index):
+    """Read, not imported: it holds where the packages for CUDA are missing, too."""
+    bodies = (ast.parse(path.read_text()).body for path in KERNELS.glob(f"*/{index}.py"))
+    defined = [node.name for body in bodies for node in body if isinstance(node, ast.FunctionDef)]
+    assert sorted(name for name in defined if name in operations()) == sorted(operations())
+
+
+def test_a_backend_that_lacks_an_op_cannot_be_imported(backend):
+    modules = {inspect.getmodule(getattr(backend, op)) for op in operations()}
+    lacking = [module for module in modules if not hasattr(module, "affine")]
+    with pytest.raises(TypeError, match="Lacking needs one affine in its modules, found 0"):
+        with_ops_of(*lacking, *_without_affine(modules - set(lacking)))(type("Lacking", (), {}))
+
+
+def _without_affine(modules):
+    """Modules with all that these define but affine."""
+    for module in modules:
+        copy = ModuleType(module.__name__)
+        vars(copy).update({name: value for name, value in vars(module).items() if name != "affine"})
+        yield copy
 
 
 def parameters(function: object) -> list[tuple[str, object, object]]:
@@ -38,7 +72,7 @@ def parameters(function: object) -> list[tuple[str, object, object]]:
 
 def test_a_backend_has_the_protocol_s_ops_and_no_others(backend):
     public = {name for name, _ in inspect.getmembers(backend, inspect.isfunction) if not name.startswith("_")}
-    assert public - {"plan", "allocate", "external"} == set(operations())
+    assert public - MEMORY == set(operations())
 
 
 @pytest.mark.parametrize("op", operations())
@@ -46,9 +80,13 @@ def test_an_op_has_the_protocol_s_signature(backend, op):
     assert parameters(getattr(backend, op)) == parameters(getattr(Backend, op))
 
 
-def test_a_backend_says_what_it_is(backend):
-    assert backend().name in ("reference", "cpu")
-    assert backend().fusions <= {
+@pytest.mark.parametrize("name", ["reference", "cpu", "emulated"])
+def test_a_backend_says_what_it_is(name):
+    if name == "emulated":
+        pytest.importorskip("numba_cuda", reason="CUDA kernels are written with the packages of fastcnn[cuda13]")
+    backend = resolve(name)
+    assert backend.name == name
+    assert backend.fusions <= {
         "conv+activation", "dense+activation", "conv+activation+pool", "softmax+crossentropy", "sigmoid+crossentropy",
     }  # fmt: skip
 
@@ -102,6 +140,7 @@ def test_ops_do_not_know_each_other(op):
 
 
 def test_what_all_ops_share_knows_no_op():
-    shared = [path for path in KERNELS.glob("*.py") if path.name not in INDEXES] + files(KERNELS / "host")
+    folders = [file for folder in ("host", "device", "emulator") for file in files(KERNELS / folder)]
+    shared = [path for path in KERNELS.glob("*.py") if path.name not in INDEXES] + folders
     found = {(path.name, name) for path in shared for name in imports(path)}
     assert not [(file, name) for file, name in found if set(name.split(".")[1:2]) & OPS]

@@ -35,8 +35,8 @@ def test_the_call_may_ask_for_more_before_the_first_model():
 
 
 def test_one_thread_can_be_asked_for_at_any_time():
-    again = "import fastcnn; fastcnn.set_num_threads(1)\nmodel.predict(np.ones((40, 3), np.float32), verbose=0)\n"
-    assert threads_of(RUN.replace("import numba", again + "import numba")) == "1"
+    again = "import fastcnn; fastcnn.set_num_threads(1); model.predict(np.ones((40, 3), np.float32), verbose=0)"
+    assert threads_of(RUN.replace("import numba", f"{again}; import numba")) == "1"
 
 
 def test_a_pool_that_is_too_small_is_said_with_the_way_out():

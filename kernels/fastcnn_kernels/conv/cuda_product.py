@@ -116,7 +116,7 @@ def product_kernel(variant: Variant) -> CudaKernel:
     get_a, get_b_across, get_b = fetch(a_vector), fetch(b_vector), get_lines(b_copied)
     put_a, put_b = put_across(a_copied, a_pitch), (put_across if transposed else put_lines)(b_copied, b_pitch)
 
-    @kernel(SIGNATURE, threads=tile.threads, registers=tile.registers, variant=str(variant))
+    @kernel(SIGNATURE, threads=tile.threads, registers=tile.registers[not wide_in], variant=str(variant))
     def product(
         x, w, b, y, argmax, alpha, span, y_part, rows, columns, groups, channels, terms, D, H, W, C, OD, OH, OW,
         stride_d, stride_h, stride_w, first_d, first_h, first_w, taps_h, taps_w, step_d, step_h, step_w,
@@ -126,9 +126,9 @@ def product_kernel(variant: Variant) -> CudaKernel:
 
         Row m is pixel (n, o) of images of OD x OH x OW pixels, in windows of four where pooled. Tap t of it is at place
         o*stride + first + t*step of x, whose images have D x H x W pixels of C channels, or zero outside of them. w has
-        `filters` floats a row; transposed, tap t is number tap_0 + t . (tap_d, tap_h, tap_w) of w. Blocks: x tiles of rows, y tiles
-        of columns, z parts of the sum times groups. Part p sums the terms p*span .. (p+1)*span of the taps * channels, tap
-        outermost, and writes y_part floats after the part before it.
+        `filters` floats a row; transposed, tap t is number tap_0 + t . (tap_d, tap_h, tap_w) of w. Blocks: x tiles of rows, y
+        tiles of columns, z parts of the sum times groups. Part p sums the terms p*span .. (p+1)*span of the taps * channels,
+        tap outermost, and writes y_part floats after the part before it.
 
         A row is read once a tile of columns and a column once a tile of rows: rows/tile.columns + columns/tile.rows floats a
         term for 2*rows*columns FLOPs. While a step is multiplied, the next one is on its way to registers; with two buffers of

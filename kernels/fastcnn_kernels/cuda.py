@@ -1,0 +1,53 @@
+"""The CUDA backend: every op as Numba CUDA kernels, on a GPU or on the emulated one. This is its table of contents.
+
+float32 in plain C order, channels last; a step of a program is launched once kernel by kernel and then replayed as one graph
+(device/plan.py). The device is a value (device/interface.py): CudaBackend(HardwareDevice()), CudaBackend(EmulatedDevice()).
+"""
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import DTypeLike
+
+from .activation import cuda as activation
+from .api import Extents, Kind, with_ops_of
+from .conv import cuda as conv
+from .data import cuda as data
+from .dense import cuda as dense
+from .device.interface import Device
+from .device.plan import CudaPlan, CudaSlot, CudaStorage
+from .dropout import cuda as dropout
+from .elementwise import cuda as elementwise
+from .loss import cuda as loss
+from .norm import cuda as norm
+from .optimizer import cuda as optimizer
+from .pool import cuda as pool
+from .shape import cuda as shape
+from .softmax_crossentropy import cuda as softmax_crossentropy
+
+
+@with_ops_of(
+    data, conv, dense, pool, norm, activation, elementwise, dropout, shape, softmax_crossentropy, loss, optimizer
+)  # fmt: skip
+class CudaBackend:
+    """See the module's docstring."""
+
+    fusions = frozenset(
+        {"conv+activation", "dense+activation", "conv+activation+pool", "softmax+crossentropy", "sigmoid+crossentropy"}
+    )
+    dtype: np.dtype[Any] = np.dtype(np.float32)
+
+    def __init__(self, device: Device):
+        self.device, self.name = device, device.name
+
+    def plan(self, batch_size: int) -> CudaPlan:
+        """An empty plan."""
+        return CudaPlan(batch_size, self.device)
+
+    def allocate(self, shape: Extents, dtype: DTypeLike, kind: Kind) -> CudaStorage:
+        """Zeroed memory that outlives programs; this layout pads nothing."""
+        return CudaStorage(self.device, shape, dtype)
+
+    def external(self, dtype: DTypeLike, shape: Extents) -> CudaSlot:
+        """A slot for host arrays, of which the device has copies."""
+        return CudaSlot(self.device, dtype, shape)

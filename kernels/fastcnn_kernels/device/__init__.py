@@ -1,0 +1,1 @@
+"""The GPU, real or emulated, behind one small interface: kernels as PTX, memory, launches, graphs."""
