@@ -47,7 +47,8 @@ def test_a_pool_that_is_too_small_is_said_with_the_way_out():
 
 @pytest.mark.parametrize("count", ["0", "-2", "many"])
 def test_a_number_that_is_none_is_refused(count):
-    assert "FASTCNN_NUM_THREADS must be a positive whole number" in threads_of("import fastcnn.models", FASTCNN_NUM_THREADS=count)
+    answer = threads_of("import fastcnn.models", FASTCNN_NUM_THREADS=count)
+    assert "FASTCNN_NUM_THREADS must be a positive whole number" in answer
 
 
 def test_zero_threads_are_refused():
