@@ -13,8 +13,9 @@ from numba import cuda
 from numba.cuda.types import float32, uint32
 
 from ..device.functions import activate, derivative
-from ..device.gemm import Tile, copies, fetch, get_lines, inlined, multiply_step, put_lines, store4
+from ..device.gemm import Tile, copies, fetch, get_lines, multiply_step, put_lines
 from ..device.kernel import CudaKernel, kernel
+from ..ptx import inlined, store4
 from .cuda_product import pixel_of, tap_of
 
 THREADS = 256

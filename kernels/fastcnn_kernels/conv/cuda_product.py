@@ -16,8 +16,9 @@ from numba import cuda
 from numba.cuda.types import float32, uint8, uint32
 
 from ..device.functions import activate
-from ..device.gemm import Tile, copies, fetch, get_lines, inlined, multiply_step, put_across, put_lines, store4
+from ..device.gemm import Tile, copies, fetch, get_lines, multiply_step, put_across, put_lines
 from ..device.kernel import CudaKernel, kernel
+from ..ptx import inlined, store4
 
 OUTSIDE = 1 << 31
 """A place that stays outside of every image when taps are added to it."""

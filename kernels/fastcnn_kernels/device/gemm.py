@@ -3,7 +3,6 @@
     Tile, tile_for            a block's part of the product and each thread's share of it; which tile a shape gets
     spans                     into how many parts a long sum is cut
     Copies, copies            who copies what to shared memory
-    load4, store4             128-bit accesses between memory and a thread's own array
     fetch, get_*, put_*       a thread's copies on their way from global to shared memory
     multiply_step(tile)       total += a^T b for the rows of a and b that are in shared memory
 
@@ -18,17 +17,12 @@ from functools import cache
 from typing import Any, NamedTuple
 
 from llvmlite import ir
-from numba import cuda
 from numba.cuda import types
 from numba.cuda.extending import intrinsic
 from numba.cuda.types import float32, uint32
 
+from ..ptx import after, element, inlined, load4, read4, store4
 from .tiles import ceil_div
-
-inlined = cuda.jit(device=True, inline="always")
-"""Decorator: a function that becomes part of the kernels that call it. Others could not be compiled without a GPU."""
-
-F32, I32 = ir.FloatType(), ir.IntType(32)
 
 
 @dataclass(frozen=True)
@@ -135,53 +129,6 @@ def spans(blocks: int, terms: int, parts: int, depth: int) -> tuple[int, int]:
 # ------ code that is emitted whole: loops over register arrays would not all be unrolled
 
 
-def _element(context: Any, builder: ir.IRBuilder, kind: Any, array: Any, index: Any, index_kind: Any) -> ir.Value:
-    """The address of an element of an array or a pointer."""
-    data = array if isinstance(kind, types.CPointer) else context.make_array(kind)(context, builder, array).data
-    return builder.gep(data, [context.cast(builder, index, index_kind, types.intp)])
-
-
-def _after(builder: ir.IRBuilder, place: ir.Value, elements: int) -> ir.Value:
-    return builder.gep(place, [ir.Constant(I32, elements)], inbounds=True)
-
-
-def _vector(builder: ir.IRBuilder, place: ir.Value) -> ir.Value:
-    return builder.bitcast(place, ir.PointerType(ir.VectorType(F32, 4)))
-
-
-def _load4(builder: ir.IRBuilder, place: ir.Value) -> list[ir.Value]:
-    vector = builder.load(_vector(builder, place), align=16)
-    return [builder.extract_element(vector, ir.Constant(I32, i)) for i in range(4)]
-
-
-@intrinsic
-def load4(typingctx: Any, mine: Any, i: Any, memory: Any, j: Any) -> Any:
-    """mine[i : i+4] = memory[j : j+4], one 128-bit load; `memory` is a pointer or a shared array, aligned to 16 bytes."""
-
-    def codegen(context: Any, builder: ir.IRBuilder, sig: Any, args: Any) -> Any:
-        target = _element(context, builder, mine, args[0], args[1], i)
-        for n, value in enumerate(_load4(builder, _element(context, builder, memory, args[2], args[3], j))):
-            builder.store(value, _after(builder, target, n))
-        return context.get_dummy_value()
-
-    return types.void(mine, i, memory, j), codegen
-
-
-@intrinsic
-def store4(typingctx: Any, memory: Any, j: Any, mine: Any, i: Any) -> Any:
-    """memory[j : j+4] = mine[i : i+4], one 128-bit store."""
-
-    def codegen(context: Any, builder: ir.IRBuilder, sig: Any, args: Any) -> Any:
-        source = _element(context, builder, mine, args[2], args[3], i)
-        vector = ir.Constant(ir.VectorType(F32, 4), ir.Undefined)
-        for n in range(4):
-            vector = builder.insert_element(vector, builder.load(_after(builder, source, n)), ir.Constant(I32, n))
-        builder.store(vector, _vector(builder, _element(context, builder, memory, args[0], args[1], j)), align=16)
-        return context.get_dummy_value()
-
-    return types.void(memory, j, mine, i), codegen
-
-
 @cache
 def multiply_step(tile: Tile) -> Any:
     """The intrinsic multiply_step(total, a, i, b, j) for a tile.
@@ -193,22 +140,22 @@ def multiply_step(tile: Tile) -> Any:
 
     def fragment(builder: ir.IRBuilder, first: ir.Value, k: int, side: int, extent: int) -> list[ir.Value]:
         groups = range(extent // 4)
-        return [v for g in groups for v in _load4(builder, _after(builder, first, k * pitches[side] + g * 4 * grid[side]))]
+        return [v for g in groups for v in read4(builder, after(builder, first, k * pitches[side] + g * 4 * grid[side]))]
 
     @intrinsic
     def multiply(typingctx: Any, total: Any, a: Any, i: Any, b: Any, j: Any) -> Any:
         def codegen(context: Any, builder: ir.IRBuilder, sig: Any, args: Any) -> Any:
             mine = context.make_array(total)(context, builder, args[0]).data
-            a_first = _element(context, builder, a, args[1], args[2], i)
-            b_first = _element(context, builder, b, args[3], args[4], j)
-            sums = [builder.load(_after(builder, mine, n)) for n in range(tile.outputs)]
+            a_first = element(context, builder, a, args[1], args[2], i)
+            b_first = element(context, builder, b, args[3], args[4], j)
+            sums = [builder.load(after(builder, mine, n)) for n in range(tile.outputs)]
             for k in range(tile.depth):
                 rows = fragment(builder, a_first, k, 0, tile.thread_rows)
                 columns = fragment(builder, b_first, k, 1, tile.thread_columns)
                 pairs = [(row, column) for row in rows for column in columns]
                 sums = [builder.fma(*pair, value) for pair, value in zip(pairs, sums, strict=True)]
             for n, value in enumerate(sums):
-                builder.store(value, _after(builder, mine, n))
+                builder.store(value, after(builder, mine, n))
             return context.get_dummy_value()
 
         return types.void(total, a, i, b, j), codegen

@@ -16,7 +16,8 @@ from ..host.functions import inlined
 from ..host.layout import NO_HALO
 from ..host.runner import kernel
 from ..host.walk import BLOCK, ROWS, WIDTH, number, real, row, stride, walk
-from ..random.cpu import philox, uniform_limit
+from ..random.cpu import philox
+from ..random.reference import uniform_limit
 from ..simd import (
     interleave,
     lane_numbers,

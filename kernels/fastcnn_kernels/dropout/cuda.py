@@ -10,7 +10,8 @@ from ..api import Scalars
 from ..device.kernel import CudaKernel, kernel
 from ..device.tiles import quad_grid
 from ..ptx import load_quad, store_quad
-from ..random.cuda import philox, uniform_limit
+from ..random.cuda import philox
+from ..random.reference import uniform_limit
 
 THREADS = 256
 SEED, STEP = 2 * Scalars.SEED, 2 * Scalars.STEP

@@ -1,10 +1,8 @@
 """Random numbers in CPU kernels: sixteen Philox counters at a time, the words of random/reference.py.
 
     philox         four vectors of words for sixteen counters
-    uniform_limit  the integer that a word's upper 24 bits reach where uniform() reaches a rate
 """
 
-import math
 
 import numpy as np
 
@@ -14,11 +12,6 @@ from ..simd import multiply_high, splat_u32
 ROUNDS = 10
 MULTIPLIER_0, MULTIPLIER_1 = np.uint32(0xD2511F53), np.uint32(0xCD9E8D57)
 KEY_STEP_0, KEY_STEP_1 = np.uint32(0x9E3779B9), np.uint32(0xBB67AE85)
-
-
-def uniform_limit(rate: float) -> int:
-    """The least integer m with m * 2^-24 >= rate as float32: uniform >= rate where the upper 24 bits of the word are >= m."""
-    return math.ceil(float(np.float32(rate)) * 2**24)
 
 
 @inlined

@@ -1,12 +1,9 @@
 """Random numbers in GPU kernels: the words of random/reference.py, a counter a thread.
 
     philox         four words of one counter
-    uniform_limit  the integer that a word's upper 24 bits reach where uniform() reaches a rate
 """
 
-import math
 
-import numpy as np
 from numba.cuda.types import uint32, uint64
 
 from ..ptx import inlined
@@ -14,11 +11,6 @@ from ..ptx import inlined
 ROUNDS = 10
 MULTIPLIER_0, MULTIPLIER_1 = 0xD2511F53, 0xCD9E8D57
 KEY_STEP_0, KEY_STEP_1 = 0x9E3779B9, 0xBB67AE85
-
-
-def uniform_limit(rate: float) -> int:
-    """The least integer m with m * 2^-24 >= rate as float32: uniform >= rate where the upper 24 bits of the word are >= m."""
-    return math.ceil(float(np.float32(rate)) * 2**24)
 
 
 @inlined

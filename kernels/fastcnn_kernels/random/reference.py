@@ -11,6 +11,7 @@ apart: the op_id of a dropout, the number of a weight.
 Source: Salmon, Moraes, Dror and Shaw, "Parallel random numbers: as easy as 1, 2, 3", 2011.
 """
 
+import math
 from typing import Any
 
 import numpy as np
@@ -55,6 +56,11 @@ def words(seed: int, step: int, stream: int, count: int) -> NDArray[np.uint32]:
 def uniform(seed: int, step: int, stream: int, count: int) -> NDArray[np.float32]:
     """`count` numbers in [0, 1): the upper 24 bits of each word, all that a float32 holds."""
     return (words(seed, step, stream, count) >> np.uint32(8)).astype(np.float32) * np.float32(2**-24)
+
+
+def uniform_limit(rate: float) -> int:
+    """The least integer m with m * 2^-24 >= rate as float32: uniform >= rate where the upper 24 bits of the word are >= m."""
+    return math.ceil(float(np.float32(rate)) * 2**24)
 
 
 def normal(seed: int, step: int, stream: int, count: int) -> NDArray[np.float32]:
