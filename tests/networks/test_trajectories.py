@@ -76,18 +76,26 @@ def assert_follows(optimizer, update):
         np.testing.assert_allclose(ours, reference, rtol=1e-9, atol=1e-12)
 
 
-def test_dropout_masks_and_initial_weights_are_the_same_on_both_backends():
+def test_momentum_descent_on_the_emulated_gpu_follows_the_float64_reference():
+    pytest.importorskip("numba_cuda", reason="CUDA kernels are compiled with the packages of fastcnn[cuda13]")
+    assert follow("Small", "emulated") <= 1
+
+
+def test_dropout_masks_and_initial_weights_are_the_same_on_all_backends():
+    pytest.importorskip("numba_cuda", reason="CUDA kernels are compiled with the packages of fastcnn[cuda13]")
     outputs = []
-    for device in ("reference", "cpu"):
+    for device in ("reference", "cpu", "emulated"):
         set_random_seed(5)
         model = models.Sequential([layers.Input((40,)), layers.Dropout(0.5), layers.Dense(4, use_bias=False)])
         model.compile(optimizers.SGD(1.0), "mse", device=device)
         start = model.get_weights()[0]
         model.train_on_batch(np.ones((3, 40), np.float32), np.ones((3, 4), np.float32))
         outputs.append((start, model.get_weights()[0] != start))
-    np.testing.assert_array_equal(outputs[0][0], outputs[1][0])
-    np.testing.assert_array_equal(outputs[0][1], outputs[1][1])
-    assert 0 < outputs[0][1].mean() < 1
+    (start, kept), *others = outputs
+    for other_start, other_kept in others:
+        np.testing.assert_array_equal(other_start, start)
+        np.testing.assert_array_equal(other_kept, kept)
+    assert 0 < kept.mean() < 1
 
 
 @pytest.mark.parametrize("device", ["cpu", "reference"])
