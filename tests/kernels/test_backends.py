@@ -5,8 +5,7 @@ import pytest
 from fastcnn_kernels.cases import Case, cases, heavy_cases
 from fastcnn_kernels.cpu import CpuBackend
 from fastcnn_kernels.reference import ReferenceBackend
-
-from .harness import compare, run
+from fastcnn_kernels.trial import compare, run
 
 BACKENDS = {"cpu": CpuBackend, "reference float32": lambda: ReferenceBackend(np.float32)}
 

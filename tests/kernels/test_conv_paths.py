@@ -8,8 +8,7 @@ from fastcnn_kernels.cases import Case, cases
 from fastcnn_kernels.conv import cpu, geometry, tables
 from fastcnn_kernels.conv.geometry import Axis
 from fastcnn_kernels.cpu import CpuBackend
-
-from .harness import compare
+from fastcnn_kernels.trial import compare
 
 PRODUCTS = [case for case in cases() if case.op.startswith(("conv_", "dense_"))]
 

@@ -19,8 +19,7 @@ from fastcnn_kernels.api import Tensor
 from fastcnn_kernels.cases import Case, cases, heavy_cases
 from fastcnn_kernels.cpu import CpuBackend
 from fastcnn_kernels.host.guarded import GuardedBackend
-
-from .harness import compare, run_case
+from fastcnn_kernels.trial import compare, run_case
 
 ROOT = Path(__file__).parents[2]
 PORTABLE = ("gather", "max_pool_", "batch_norm_", "softmax_crossentropy_", "dropout_forward", "adam", "conv_backward", "dense_")

@@ -20,11 +20,9 @@ from fastcnn_kernels.device.emulated import EmulatedDevice
 from fastcnn_kernels.device.kernel import TARGETS, CudaKernel, kernel
 from fastcnn_kernels.paths import representatives, work
 from fastcnn_kernels.random.reference import uniform
-from fastcnn_kernels.trial import build
+from fastcnn_kernels.trial import REFERENCE, build, compare, run, run_case
 from numba import cuda
 from numba.cuda.types import uint32
-
-from .harness import REFERENCE, compare, run, run_case
 
 MEMORY = 1 << 28
 

@@ -5,8 +5,7 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 from fastcnn_kernels.cpu import CpuBackend
-
-from .harness import run
+from fastcnn_kernels.trial import run
 
 BACKEND = CpuBackend()
 SMALLEST = np.float32(2**-126)

@@ -10,8 +10,7 @@ import numpy as np
 import pytest
 from fastcnn_kernels.api import operations
 from fastcnn_kernels.cases import Case, arrays, cases
-
-from .harness import REFERENCE, run, run_case
+from fastcnn_kernels.trial import REFERENCE, run, run_case
 
 STEP, TOLERANCE, DIRECTIONS = 1e-6, 1e-6, 3
 

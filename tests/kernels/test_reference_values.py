@@ -8,8 +8,7 @@ import pytest
 from fastcnn_kernels.api import Scalars
 from fastcnn_kernels.cases import Case, arrays, cases, output_extents, same_padding, scalars
 from fastcnn_kernels.random.reference import uniform
-
-from .harness import REFERENCE, run, run_case
+from fastcnn_kernels.trial import REFERENCE, run, run_case
 
 VALID = ((0, 0), (0, 0))
 
