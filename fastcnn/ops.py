@@ -3,12 +3,12 @@
 Each takes the values of the open trace, checks shapes, appends one step and returns its result. Shapes are channels-last with
 the batch axis first, (N, [D, [H,]] W, C); errors show the arithmetic.
 
-    products        conv dense
+    products        conv conv_transpose depthwise_conv dense
     pooling         max_pool average_pool global_max_pool global_average_pool
     normalisation   batch_normalization
     activations     relu leaky_relu sigmoid tanh softmax activation
     elementwise     add subtract multiply maximum add_n affine square abs exp log dropout
-    shape           reshape flatten concatenate mean
+    shape           reshape flatten concatenate mean transpose pad upsample
     losses          crossentropy softmax_crossentropy binary_crossentropy sigmoid_crossentropy
 """
 
@@ -16,15 +16,19 @@ import math
 from collections.abc import Sequence
 from typing import Any
 
+from fastcnn_kernels.api import INTERPOLATIONS
+
 from .trace import Value, current_trace
+from .utils.suggest import unknown
 from .variables import Variable
 
 Spatial = int | Sequence[int]
 __all__ = [
-    "conv", "dense", "max_pool", "average_pool", "global_max_pool", "global_average_pool", "batch_normalization",
+    "conv", "conv_transpose", "depthwise_conv", "dense",
+    "max_pool", "average_pool", "global_max_pool", "global_average_pool", "batch_normalization",
     "relu", "leaky_relu", "sigmoid", "tanh", "softmax", "activation",
     "add", "subtract", "multiply", "maximum", "add_n", "affine", "square", "abs", "exp", "log", "dropout",
-    "reshape", "flatten", "concatenate", "mean",
+    "reshape", "flatten", "concatenate", "mean", "transpose", "pad", "upsample",
     "crossentropy", "softmax_crossentropy", "binary_crossentropy", "sigmoid_crossentropy",
 ]  # fmt: skip
 
@@ -32,11 +36,12 @@ __all__ = [
 # Arithmetic of extents, shared with the layers.
 
 
-def extents(value: Spatial, rank: int, name: str) -> tuple[int, ...]:
-    """`value` once a spatial axis; ValueError unless positive whole numbers."""
+def extents(value: Spatial, rank: int, name: str, least: int = 1) -> tuple[int, ...]:
+    """`value` once a spatial axis; ValueError unless whole numbers, of which none is below `least`, 1 or 0."""
     entries = (value,) * rank if isinstance(value, int) else tuple(value)
-    if len(entries) != rank or not all(isinstance(n, int) and n > 0 for n in entries):
-        raise ValueError(f"{name} must be one positive whole number or {rank} of them, got {value!r}")
+    if len(entries) != rank or not all(isinstance(n, int) and n >= least for n in entries):
+        kind = "positive whole number" if least else "whole number, 0 or more,"
+        raise ValueError(f"{name} must be one {kind} or {rank} of them, got {value!r}")
     return entries
 
 
@@ -67,6 +72,31 @@ def output_extents(
             )
         result.append((n + before + after - k) // s + 1)
     return tuple(result)
+
+
+def transposed_extents(
+    size: Sequence[int], window: Sequence[int], strides: Sequence[int], padding: str, output_padding: Sequence[int] | None
+) -> tuple[tuple[int, ...], tuple[tuple[int, int], ...]]:
+    """Output extents of a transposed convolution, as Keras has them, and the padding (before, after) of the convolution that
+    leads back from them to `size`.
+
+    "valid": (size - 1) * stride + window, but at least size * stride; "same": size * stride. With output_padding, which is less
+    than the strides, (size - 1) * stride + that + window, or window % 2 where padding is "same".
+    """
+    if padding not in ("valid", "same"):
+        raise ValueError(f'the padding of a transposed convolution must be "valid" or "same", got {padding!r}')
+    if output_padding is not None and any(extra >= s for extra, s in zip(output_padding, strides, strict=True)):
+        raise ValueError(f"output_padding must be less than the strides, got {tuple(output_padding)} for {tuple(strides)}")
+    extents, pads = [], []
+    for axis, (n, k, s) in enumerate(zip(size, window, strides, strict=True)):
+        base = (n - 1) * s + (k if padding == "valid" else k % 2)
+        least = n * s if padding == "same" else max(base, n * s)
+        extents.append(least if output_padding is None else base + output_padding[axis])
+        cropped = max(0, (n - 1) * s + k - extents[-1])
+        pads.append((cropped // 2, cropped - cropped // 2))
+    if 0 in extents:
+        raise ValueError(f"a transposed convolution of {tuple(size)} pixels gives {tuple(extents)}: use more output_padding")
+    return tuple(extents), tuple(pads)
 
 
 def _spatial(x: Value, what: str) -> tuple[int, ...]:
@@ -118,6 +148,48 @@ def conv(
         strides=steps, padding=pads, dilation=dilation, groups=groups, activation="linear", alpha=0.0
     )
     return _emit("conv_forward", dict(x=x, w=kernel, b=bias), attributes, shape)
+
+
+def conv_transpose(
+    x: Value,
+    kernel: Any,
+    bias: Any = None,
+    *,
+    strides: Spatial = 1,
+    padding: str = "valid",
+    output_padding: Sequence[int] | None = None,
+    dilation_rate: Spatial = 1,
+) -> Value:
+    """The gradient of a convolution, used forwards: every pixel adds its channels times the kernel to a window of the output.
+
+    kernel (..., C_out, C_in); bias (C_out,) or None. Extents: see `transposed_extents`.
+    """
+    size = _spatial(x, "a transposed convolution")
+    rank = len(size)
+    if len(kernel.shape) != rank + 2 or kernel.shape[-1] != x.shape[-1]:
+        raise ValueError(
+            f"a kernel of shape {kernel.shape} does not fit an input of shape {x.shape}: expected {rank} spatial axes, the "
+            f"filters, and {x.shape[-1]} channels"
+        )
+    steps, dilation = extents(strides, rank, "strides"), extents(dilation_rate, rank, "dilation_rate")
+    window = tuple((k - 1) * d + 1 for k, d in zip(kernel.shape[:-2], dilation, strict=True))
+    outputs, pads = transposed_extents(size, window, steps, padding, output_padding)
+    attributes = dict(strides=steps, padding=pads, dilation=dilation)
+    return _emit("conv_transpose_forward", dict(x=x, w=kernel, b=bias), attributes, (x.shape[0], *outputs, kernel.shape[-2]))
+
+
+def depthwise_conv(x: Value, kernel: Any, bias: Any = None, **options: Any) -> Value:
+    """A convolution of every channel on its own. kernel (..., C, multiplier); bias (C * multiplier,) or None; see `conv`.
+
+    Output channel c * multiplier + m is channel c under kernel[..., c, m].
+    """
+    *window, channels, multiplier = kernel.shape
+    if x.shape[-1] != channels:
+        raise ValueError(f"the input has {x.shape[-1]} channels, a depthwise kernel of shape {kernel.shape} expects {channels}")
+    trace = current_trace()
+    grouped = trace.new((*window, 1, channels * multiplier), kind="parameter")
+    trace.append("reshape_parameters", dict(x=kernel, y=grouped))
+    return conv(x, grouped, bias, groups=channels, **options)
 
 
 def dense(x: Value, kernel: Any, bias: Any = None) -> Value:
@@ -339,6 +411,42 @@ def concatenate(xs: Sequence[Value], axis: int = -1) -> Value:
 def mean(x: Value) -> Value:
     """(N,): the mean of each sample's elements."""
     return x if len(x.shape) == 1 else _emit("mean_forward", dict(x=x), {}, x.shape[:1])
+
+
+def transpose(x: Value, axes: Sequence[int]) -> Value:
+    """Axis j of the result is axis axes[j] of x; axes[0] is 0, as the batch stays where it is. Rank at most 5."""
+    order = tuple(int(axis) for axis in axes)
+    if sorted(order) != list(range(len(x.shape))) or order[0] != 0 or len(order) > 5:
+        raise ValueError(
+            f"axes must be a permutation of the {len(x.shape)} axes of {x.shape}, at most 5, that begins with 0, got {axes!r}"
+        )
+    if order == tuple(range(len(order))):
+        return x
+    return _emit("transpose", dict(x=x), dict(axes=order), tuple(x.shape[axis] for axis in order))
+
+
+def pad(x: Value, padding: Sequence[tuple[int, int]]) -> Value:
+    """Zeros around the spatial axes, (before, after) of each; negative numbers crop."""
+    size = _spatial(x, "padding")
+    pads = tuple((int(before), int(after)) for before, after in padding)
+    if len(pads) != len(size):
+        raise ValueError(f"padding must be a pair (before, after) for each of {len(size)} spatial axes, got {padding!r}")
+    crops = tuple((max(0, -before), max(0, -after)) for before, after in pads)
+    if any(n <= sum(crop) for n, crop in zip(size, crops, strict=True)):
+        raise ValueError(f"cropping {crops} pixels (before, after) from an image of {size} leaves nothing; crop less")
+    padded = (n + before + after for n, (before, after) in zip(size, pads, strict=True))
+    return _emit("pad", dict(x=x), dict(padding=pads), (x.shape[0], *padded, x.shape[-1]))
+
+
+def upsample(x: Value, factors: Spatial, interpolation: str = "nearest") -> Value:
+    """Each spatial axis enlarged by a whole factor: pixels repeated ("nearest"), or interpolated between their centres
+    ("bilinear", constant beyond the outermost)."""
+    size = _spatial(x, "upsampling")
+    scale = extents(factors, len(size), "the factors of upsampling")
+    if interpolation not in INTERPOLATIONS:
+        raise unknown("interpolation", interpolation, INTERPOLATIONS)
+    shape = (x.shape[0], *(n * factor for n, factor in zip(size, scale, strict=True)), x.shape[-1])
+    return _emit("upsample_forward", dict(x=x), dict(factors=scale, interpolation=interpolation), shape)
 
 
 # Losses: one number a sample.

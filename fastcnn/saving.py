@@ -163,7 +163,7 @@ def _training(contents: Contents, model: "Model") -> dict[str, Any]:
     contents.tensors.update({name: slot.value for name, slot in slots.items()})
     return {
         "optimizer": registry.serialize(optimizer),
-        "iterations": optimizer.iterations,
+        "optimizer_state": optimizer.state(),
         "slots": list(slots),
         "seed": model.seed,
         "arguments": {name: _identifiers(value) for name, value in (model._arguments or {}).items()},
@@ -219,7 +219,7 @@ def _compile(model: "Model", training: dict[str, Any]) -> None:
 
 def _restore(model: "Model", contents: Contents) -> None:
     training = contents.document["training"]
-    model.optimizer.iterations = training["iterations"]
+    model.optimizer.restore(training["optimizer_state"])
     for name, variable in _variables(model).items():
         names = [f"optimizer/{name}.{slot}" for slot in model.optimizer.slot_names]
         if names and names[0] in contents.tensors:
@@ -290,7 +290,7 @@ def _write(path: PathLike, contents: Contents) -> None:
 
 
 def _read(path: PathLike) -> Contents:
-    tensors, metadata = _safetensors(path)
+    tensors, metadata = read_safetensors(path)
     if FORMAT not in metadata:
         raise ValueError(f"{path} is a safetensors file, but not one that fastcnn wrote: it says nothing about a model")
     try:
@@ -307,7 +307,8 @@ def _read(path: PathLike) -> Contents:
     return contents
 
 
-def _safetensors(path: PathLike) -> tuple[dict[str, Array], dict[str, str]]:
+def read_safetensors(path: PathLike) -> tuple[dict[str, Array], dict[str, str]]:
+    """The tensors of a safetensors file, and its metadata. ValueError where it is damaged, or a file of another kind."""
     from safetensors import SafetensorError, safe_open
 
     with open(path, "rb") as stream:

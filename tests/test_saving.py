@@ -315,4 +315,4 @@ def test_the_document_is_readable_by_others(file: Path) -> None:
     assert set(document["weights"]) <= names
     assert any(name.endswith("/kernel") for name in document["weights"])
     assert any(name.startswith("optimizer/") and name.endswith("kernel.m") for name in names)
-    assert document["training"]["iterations"] == 6
+    assert document["training"]["optimizer_state"]["iterations"] == 6

@@ -1,9 +1,10 @@
 """The layers that networks are made of, under Keras 3's names. Everything is channels-last, the batch axis first.
 
 base             Layer, the base of all, also of your own
-core             Input InputLayer Dense Flatten Reshape
-convolutional    Conv2D
-pooling          MaxPooling2D AveragePooling2D GlobalMaxPooling2D GlobalAveragePooling2D
+core             Input InputLayer Dense Flatten Reshape Permute RepeatVector
+convolutional    Conv1D Conv2D Conv3D, Conv1DTranspose ..., DepthwiseConv1D ..., SeparableConv1D ...
+pooling          MaxPooling1D ..., AveragePooling1D ..., GlobalMaxPooling1D ..., GlobalAveragePooling1D ...
+resizing         UpSampling1D ..., ZeroPadding1D ..., Cropping1D ...
 activation       Activation ReLU LeakyReLU Softmax
 normalization    BatchNormalization
 regularization   Dropout
@@ -14,16 +15,83 @@ configuration    serialize deserialize
 from .activation import Activation, LeakyReLU, ReLU, Softmax
 from .base import Layer, LayerError
 from .configuration import deserialize, serialize
-from .convolutional import Conv2D
-from .core import Dense, Flatten, Input, InputLayer, Reshape
+from .convolutional import (
+    Conv1D,
+    Conv1DTranspose,
+    Conv2D,
+    Conv2DTranspose,
+    Conv3D,
+    Conv3DTranspose,
+    Convolution1D,
+    Convolution1DTranspose,
+    Convolution2D,
+    Convolution2DTranspose,
+    Convolution3D,
+    Convolution3DTranspose,
+    DepthwiseConv1D,
+    DepthwiseConv2D,
+    SeparableConv1D,
+    SeparableConv2D,
+    SeparableConvolution1D,
+    SeparableConvolution2D,
+)
+from .core import Dense, Flatten, Input, InputLayer, Permute, RepeatVector, Reshape
 from .merging import Add, Concatenate
 from .normalization import BatchNormalization
-from .pooling import AveragePooling2D, AvgPool2D, GlobalAveragePooling2D, GlobalMaxPooling2D, MaxPool2D, MaxPooling2D
+from .pooling import (
+    AveragePooling1D,
+    AveragePooling2D,
+    AveragePooling3D,
+    AvgPool1D,
+    AvgPool2D,
+    AvgPool3D,
+    GlobalAveragePooling1D,
+    GlobalAveragePooling2D,
+    GlobalAveragePooling3D,
+    GlobalAvgPool1D,
+    GlobalAvgPool2D,
+    GlobalAvgPool3D,
+    GlobalMaxPool1D,
+    GlobalMaxPool2D,
+    GlobalMaxPool3D,
+    GlobalMaxPooling1D,
+    GlobalMaxPooling2D,
+    GlobalMaxPooling3D,
+    MaxPool1D,
+    MaxPool2D,
+    MaxPool3D,
+    MaxPooling1D,
+    MaxPooling2D,
+    MaxPooling3D,
+)
 from .regularization import Dropout
+from .resizing import (
+    Cropping1D,
+    Cropping2D,
+    Cropping3D,
+    UpSampling1D,
+    UpSampling2D,
+    UpSampling3D,
+    ZeroPadding1D,
+    ZeroPadding2D,
+    ZeroPadding3D,
+)
 
 __all__ = [
     "Layer", "LayerError", "Input", "InputLayer",
-    "Conv2D", "MaxPooling2D", "MaxPool2D", "AveragePooling2D", "AvgPool2D", "GlobalMaxPooling2D", "GlobalAveragePooling2D",
+    "Conv1D", "Conv2D", "Conv3D", "Convolution1D", "Convolution2D", "Convolution3D",
+    "Conv1DTranspose", "Conv2DTranspose", "Conv3DTranspose",
+    "Convolution1DTranspose", "Convolution2DTranspose", "Convolution3DTranspose",
+    "DepthwiseConv1D", "DepthwiseConv2D",
+    "SeparableConv1D", "SeparableConv2D", "SeparableConvolution1D", "SeparableConvolution2D",
+    "MaxPooling1D", "MaxPooling2D", "MaxPooling3D", "MaxPool1D", "MaxPool2D", "MaxPool3D",
+    "AveragePooling1D", "AveragePooling2D", "AveragePooling3D", "AvgPool1D", "AvgPool2D", "AvgPool3D",
+    "GlobalMaxPooling1D", "GlobalMaxPooling2D", "GlobalMaxPooling3D",
+    "GlobalMaxPool1D", "GlobalMaxPool2D", "GlobalMaxPool3D",
+    "GlobalAveragePooling1D", "GlobalAveragePooling2D", "GlobalAveragePooling3D",
+    "GlobalAvgPool1D", "GlobalAvgPool2D", "GlobalAvgPool3D",
+    "UpSampling1D", "UpSampling2D", "UpSampling3D", "ZeroPadding1D", "ZeroPadding2D", "ZeroPadding3D",
+    "Cropping1D", "Cropping2D", "Cropping3D", "Permute", "RepeatVector",
     "Dense", "Flatten", "Reshape", "Activation", "ReLU", "LeakyReLU", "Softmax",
     "Dropout", "BatchNormalization", "Add", "Concatenate",
     "serialize", "deserialize",

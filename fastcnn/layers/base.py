@@ -134,7 +134,9 @@ class Layer:
                 self.build(shapes)
             if "training" in inspect.signature(self.call).parameters:
                 kwargs = {**kwargs, "training": trace.training}
-            return self._checked(self.call(inputs, **kwargs))
+            results = self._checked(self.call(inputs, **kwargs))
+            trace.results.setdefault(trace.source, results)
+            return results
 
     @contextlib.contextmanager
     def _error_context(self, inputs: Any, path: str) -> Iterator[None]:

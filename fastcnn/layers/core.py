@@ -1,4 +1,4 @@
-"""The layers that every network has: Input, Dense, Flatten, Reshape."""
+"""The layers that every network has, Input and Dense, and those that move numbers: Flatten, Reshape, Permute, RepeatVector."""
 
 from collections.abc import Sequence
 from numbers import Integral
@@ -119,6 +119,34 @@ class Reshape(Layer):
     def call(self, inputs: Value) -> Value:
         """(None, ...) -> (None, *target_shape)."""
         return ops.reshape(inputs, self.target_shape)
+
+
+class Permute(Layer):
+    """Another order of the axes: (None, ...) -> (None, ...), axis j of which is axis dims[j] of the input, counted from 1."""
+
+    def __init__(self, dims: Sequence[int], **options: Any):
+        super().__init__(**options)
+        self.dims = tuple(dims)
+        if sorted(self.dims) != list(range(1, len(self.dims) + 1)):
+            raise ValueError(f"{described(self)}: dims must be the numbers 1 to the number of axes in some order, got {dims!r}")
+
+    def call(self, inputs: Value) -> Value:
+        """(None, ...) -> (None, ...), permuted."""
+        return ops.transpose(inputs, (0, *self.dims))
+
+
+class RepeatVector(Layer):
+    """The same vector n times: (None, features) -> (None, n, features)."""
+
+    input_axes = "batch, features"
+
+    def __init__(self, n: int, **options: Any):
+        super().__init__(**options)
+        self.n = positive(self, "n", n)
+
+    def call(self, inputs: Value) -> Value:
+        """(None, features) -> (None, n, features)."""
+        return ops.upsample(ops.reshape(inputs, (1, -1)), self.n)
 
 
 def positive(layer: Layer, name: str, value: Any) -> int:

@@ -3,6 +3,7 @@
 from .executor import Executor
 from .lowering import lower
 from .objective import Objective
+from .probe import Place, Probe
 from .program import Program
 
-__all__ = ["Executor", "Objective", "Program", "lower"]
+__all__ = ["Executor", "Objective", "Place", "Probe", "Program", "lower"]

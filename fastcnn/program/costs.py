@@ -13,7 +13,8 @@ from ..trace import Step, Value
 
 PER_ELEMENT = {
     "batch_norm_forward": 8, "batch_norm_backward": 8, "softmax_forward": 5, "softmax_crossentropy_forward": 6,
-    "adam": 12, "sgd": 4, "dropout_forward": 2, "dropout_backward": 2, "gather": 0, "export": 0, "reshape": 0,
+    "optimizer_step": 12, "clip_factor": 2, "dropout_forward": 2, "dropout_backward": 2, "gather": 0, "export": 0, "reshape": 0,
+    "reshape_parameters": 0, "transpose": 0, "pad": 0,
     "concatenate_forward": 0, "concatenate_backward": 0,
 }  # fmt: skip
 
@@ -42,8 +43,10 @@ def _flops(step: Step, batch_size: int, operands: list[Any]) -> int:
 
 
 def _product_flops(step: Step, batch_size: int) -> int:
-    y, w = step["y"], step["w"]
-    pixels = elements(y, batch_size) // y.shape[-1] * math.prod(step.attributes.get("window", ()))
+    w = step["w"]
+    # Each weight meets each pixel of the output once; of the input, where the convolution is transposed.
+    image = step["x" if step.op.startswith("conv_transpose") else "y"]
+    pixels = elements(image, batch_size) // image.shape[-1] * math.prod(step.attributes.get("window", ()))
     once = 2 * pixels * math.prod(w.shape)
     if step.op.endswith("_forward"):
         return once

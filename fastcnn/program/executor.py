@@ -5,6 +5,7 @@ losses and metrics, which live on the device across batches.
 """
 
 from collections import OrderedDict
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -13,6 +14,7 @@ from fastcnn_kernels.api import Scalars
 from ..trace import Value
 from .lowering import Mode, lower
 from .objective import Objective, Target
+from .probe import Probe, lower_probe
 from .program import Program
 
 MAX_PROGRAMS = 16
@@ -26,6 +28,7 @@ class Executor:
         self._variables = list(model.variables)
         self.scalars = backend.allocate((Scalars.COUNT,), np.int64, "plain")
         self._values = np.zeros(Scalars.COUNT, np.int64)
+        self._floats = self._values.view(np.float64)
         self._accumulators = [backend.allocate((2,), np.float64, "plain") for _ in range(objective.accumulators())]
         self._programs: OrderedDict[tuple[Any, ...], Program] = OrderedDict()
 
@@ -43,8 +46,20 @@ class Executor:
         training or test program.
         """
         key = (mode, batch_size, dtypes, targets, export, self._trainable())
+        return self._kept(key, lambda: self._build(mode, batch_size, dtypes, targets, export))
+
+    def probe(self, probe: Probe, batch_size: int, dtypes: tuple[str, ...]) -> Program:
+        """The program of a probe for inputs of these dtypes, built on first use."""
+
+        def build() -> Program:
+            lowered = lower_probe(self.model, probe, self.backend.fusions, dtypes)
+            return Program(self.model.name, lowered, batch_size, self.backend, {lowered.trace.scalars: self.scalars})
+
+        return self._kept((probe, batch_size, dtypes), build)
+
+    def _kept(self, key: tuple[Any, ...], build: Callable[[], Program]) -> Program:
         if key not in self._programs or not self._programs[key].is_current():
-            self._programs[key] = self._build(mode, batch_size, dtypes, targets, export)
+            self._programs[key] = build()
         self._programs.move_to_end(key)
         while len(self._programs) > MAX_PROGRAMS:
             self._programs.popitem(last=False)
@@ -59,25 +74,15 @@ class Executor:
         storages.update(zip(lowered.accumulators, self._accumulators, strict=False))
         return Program(self.model.name, lowered, batch_size, self.backend, storages)
 
-    def set(
-        self,
-        *,
-        seed: int | None = None,
-        step: int | None = None,
-        learning_rate: float | None = None,
-        iteration: int | None = None,
-    ) -> None:
-        """Write the scalars that kernels read; None leaves one as it is."""
-        values = self._values
-        if seed is not None:
-            values[Scalars.SEED] = np.uint64(seed % (1 << 64)).astype(np.int64)
-        if step is not None:
-            values[Scalars.STEP] = step
-        if learning_rate is not None:
-            values[Scalars.LEARNING_RATE : Scalars.LEARNING_RATE + 1].view(np.float64)[0] = learning_rate
-        if iteration is not None:
-            values[Scalars.ITERATION] = iteration
-        self.scalars.write(values[: Scalars.NONFINITE])
+    def set(self, **values: float) -> None:
+        """Write scalars that kernels read, by the names of Scalars in lower case; those left out stay as they are."""
+        for name, value in values.items():
+            slot = getattr(Scalars, name.upper())
+            if slot in Scalars.FLOATS:
+                self._floats[slot] = value
+            else:
+                self._values[slot] = np.uint64(int(value) % (1 << 64)).astype(np.int64)
+        self.scalars.write(self._values[: Scalars.NONFINITE])
 
     def reset_metrics(self) -> None:
         """Start the running means of losses and metrics again."""

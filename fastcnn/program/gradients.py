@@ -17,28 +17,29 @@ WITHOUT_GRADIENT = frozenset({"gather", "export", "weighted_loss", "accuracy", "
 
 
 class Differentiator:
-    """Appends the backward steps of a trace's forward steps."""
+    """Appends the backward steps of a trace's forward steps. `wanted` are weights, or values of the trace."""
 
-    def __init__(self, trace: Trace, wanted: Iterable[Variable]):
+    def __init__(self, trace: Trace, wanted: Iterable[Value | Variable]):
         self.trace = trace
-        self.active: set[Value | Variable] = set(wanted)
+        self.wanted: set[Value | Variable] = set(wanted)
+        self.active = set(self.wanted)
         self.contributions: dict[Value | Variable, list[Value]] = {}
         self.forward = list(trace.steps)
         for step in self.forward:
             if step.op not in WITHOUT_GRADIENT and self.active.intersection(step.reads()):
                 self.active.update(step.writes())
 
-    def run(self, losses: Iterable[tuple[Value, Value]]) -> dict[Variable, Value]:
-        """Propagate from (loss, its gradient) pairs; returns the gradient of every wanted variable that has one."""
+    def run(self, losses: Iterable[tuple[Value, Value]]) -> dict[Any, Value]:
+        """Propagate from (loss, its gradient) pairs; returns the gradient of everything wanted that has one."""
         for loss, gradient in losses:
             self.contributions.setdefault(loss, []).append(gradient)
         for step in reversed(self.forward):
             self._backward(step)
-        variables = [v for v in self.contributions if isinstance(v, Variable)]
-        return {variable: self._total(variable) for variable in variables}
+        found = [x for x in self.contributions if x in self.wanted]
+        return {x: self._total(x) for x in found}
 
     def _backward(self, step: Step) -> None:
-        if step.op in WITHOUT_GRADIENT:
+        if step.op in WITHOUT_GRADIENT or not self.active.intersection(step.reads()):
             return
         names = {id(x): name for name, x in step.operands.items() if isinstance(x, Value)}
         outputs = [x for x in step.writes() if isinstance(x, Value) and x in self.contributions and x in self.active]
@@ -51,7 +52,7 @@ class Differentiator:
         if len(terms) == 1:
             return terms[0]
         total = self._like(value)
-        self.trace.append("add_parameters" if isinstance(value, Variable) else "add", {"xs": list(terms), "y": total})
+        self.trace.append("add_parameters" if value.kind == "parameter" else "add", {"xs": list(terms), "y": total})
         self.contributions[value] = [total]
         return total
 
@@ -91,6 +92,12 @@ def _product(back: Differentiator, step: Step, grads: dict[str, Value]) -> None:
         reads["argmax"] = step["argmax"]
     gradients = dict(dx=back.gradient(step["x"]), dw=back.gradient(step["w"]), db=back.gradient(step["b"]))
     back.emit(step.op.replace("_forward", "_backward"), step.attributes, **reads, dy=grads["y"], **gradients)
+
+
+@_rule("conv_transpose_forward")
+def _conv_transpose(back: Differentiator, step: Step, grads: dict[str, Value]) -> None:
+    gradients = dict(dx=back.gradient(step["x"]), dw=back.gradient(step["w"]), db=back.gradient(step["b"]))
+    back.emit("conv_transpose_backward", step.attributes, x=step["x"], w=step["w"], dy=grads["y"], **gradients)
 
 
 @_rule("max_pool_forward")
@@ -163,9 +170,27 @@ def _dropout(back: Differentiator, step: Step, grads: dict[str, Value]) -> None:
     back.emit("dropout_backward", step.attributes, dy=grads["y"], scalars=step["scalars"], dx=dx)
 
 
-@_rule("reshape")
+@_rule("reshape", "reshape_parameters")
 def _reshape(back: Differentiator, step: Step, grads: dict[str, Value]) -> None:
-    back.emit("reshape", x=grads["y"], y=back.gradient(step["x"]))
+    back.emit(step.op, x=grads["y"], y=back.gradient(step["x"]))
+
+
+@_rule("transpose")
+def _transpose(back: Differentiator, step: Step, grads: dict[str, Value]) -> None:
+    axes = step.attributes["axes"]
+    inverse = tuple(axes.index(axis) for axis in range(len(axes)))
+    back.emit("transpose", dict(axes=inverse), x=grads["y"], y=back.gradient(step["x"]))
+
+
+@_rule("pad")
+def _pad(back: Differentiator, step: Step, grads: dict[str, Value]) -> None:
+    padding = tuple((-before, -after) for before, after in step.attributes["padding"])
+    back.emit("pad", dict(padding=padding), x=grads["y"], y=back.gradient(step["x"]))
+
+
+@_rule("upsample_forward")
+def _upsample(back: Differentiator, step: Step, grads: dict[str, Value]) -> None:
+    back.emit("upsample_backward", step.attributes, dy=grads["y"], dx=back.gradient(step["x"]))
 
 
 @_rule("concatenate_forward")

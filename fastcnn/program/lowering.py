@@ -46,31 +46,33 @@ def lower(
     trace = Trace(training=mode == "train")
     with trace, trace.scope(model.name):
         lowered = Lowered(trace, mode, Value((None,), "int64", "index", "external"))
-        inputs = _gather_inputs(lowered, model, dtypes)
+        inputs = gather_inputs(lowered, model, dtypes)
         outputs = model.trace(inputs, trace.training)
         if mode != "predict":
             losses = _objective(lowered, objective, outputs, dtypes[len(inputs) :], targets)
         if export or mode == "predict":
-            _export(lowered, outputs)
+            export_values(lowered, outputs)
         fuse(trace, fusions)
         if mode == "train":
             _train(trace, objective, [v for v in model.variables if v.trainable], losses)
     return lowered
 
 
-def _gather(lowered: Lowered, source: Value, shape: tuple[int | None, ...], dtype: str, name: str) -> Value:
+def gather(lowered: Lowered, source: Value, shape: tuple[int | None, ...], dtype: str, name: str) -> Value:
+    """The samples of a host array that the index chooses, as a value of this dtype."""
     result = lowered.trace.new(shape, dtype, name)
     lowered.trace.append("gather", {"source": source, "index": lowered.index, "y": result})
     return result
 
 
-def _gather_inputs(lowered: Lowered, model: Any, dtypes: tuple[str, ...]) -> list[Value]:
+def gather_inputs(lowered: Lowered, model: Any, dtypes: tuple[str, ...]) -> list[Value]:
+    """The inputs of a model, gathered from host arrays of these dtypes (default: float32)."""
     values = []
     for k, tensor in enumerate(model.inputs):
         dtype = dtypes[k] if dtypes else "float32"
         source = Value(tensor.shape, dtype, f"x{k}", "external")
         lowered.inputs.append(source)
-        values.append(_gather(lowered, source, tensor.shape, "float32", tensor.name))
+        values.append(gather(lowered, source, tensor.shape, "float32", tensor.name))
     return values
 
 
@@ -108,7 +110,7 @@ def _labels(lowered: Lowered, k: int, shape: tuple[int | None, ...], source: str
     y, w = Value(shape, source, f"y{k}", "external"), Value((None,), "float32", f"weight{k}", "external")
     lowered.labels.append(y)
     lowered.weights.append(w)
-    return _gather(lowered, y, shape, dtype, f"labels{k}"), _gather(lowered, w, (None,), "float32", f"weights{k}")
+    return gather(lowered, y, shape, dtype, f"labels{k}"), gather(lowered, w, (None,), "float32", f"weights{k}")
 
 
 def _accumulator(lowered: Lowered) -> Value:
@@ -125,7 +127,8 @@ def _loss(lowered: Lowered, loss: Value, weight: Value, scale: float) -> tuple[V
     return loss, dloss  # type: ignore[return-value]
 
 
-def _export(lowered: Lowered, outputs: list[Value]) -> None:
+def export_values(lowered: Lowered, outputs: list[Value]) -> None:
+    """Write values to host arrays, which are bound as the program's outputs."""
     for k, value in enumerate(outputs):
         destination = Value(value.shape, value.dtype, f"output{k}", "external")
         lowered.trace.append("export", {"x": value, "destination": destination})
@@ -135,6 +138,4 @@ def _export(lowered: Lowered, outputs: list[Value]) -> None:
 def _train(trace: Trace, objective: Objective, variables: list[Any], losses: list[tuple[Value, Value]]) -> None:
     gradients = Differentiator(trace, variables).run(losses)
     with trace.scope("optimizer"):
-        for variable in variables:
-            if variable in gradients:
-                objective.optimizer.emit(variable, gradients[variable], trace.scalars)
+        objective.optimizer.apply([(v, gradients[v]) for v in variables if v in gradients], trace.scalars)

@@ -12,7 +12,7 @@ class Objective:
     """One entry an output in `losses`, `loss_weights` and `metrics`; an output without a loss has None.
 
     A loss has call(y_true, y_pred) -> Value (N,); a metric has emit(y_true, y_pred, weight, accumulator), which appends steps;
-    an optimizer has slots(variable) -> variables and emit(variable, gradient, scalars), which appends its step.
+    an optimizer has apply(pairs of variable and gradient, scalars), which appends its steps.
     """
 
     losses: list[Any] = field(default_factory=list)

@@ -41,7 +41,7 @@ def train(
 def _train_step(model: Any, batch: Batch) -> None:
     optimizer = model.optimizer
     done = optimizer.iterations
-    model.executor.set(step=done, learning_rate=optimizer.learning_rate, iteration=done + 1)
+    model.executor.set(step=done, **optimizer.scalars())
     batch.run()
     optimizer.iterations = done + 1
 

@@ -120,7 +120,7 @@ class Trainer:
 
     def compile(
         self: Any,
-        optimizer: Any = "adam",
+        optimizer: Any = "rmsprop",
         loss: Any = None,
         loss_weights: Any = None,
         metrics: Any = None,
@@ -131,7 +131,7 @@ class Trainer:
     ) -> None:
         """Decide how to train. Loss, metrics and trainable weights are those of the last call.
 
-        optimizer       a name or an Optimizer (Keras's default, rmsprop, is not offered yet: here it is adam)
+        optimizer       a name or an Optimizer
         loss            a name, Loss or function (y_true, y_pred) -> Value; a list or dict by output where there are several
         loss_weights    a number for each output's loss in their sum
         metrics         a list of names, metrics or functions; a list of lists or a dict by output where there are several

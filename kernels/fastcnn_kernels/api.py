@@ -91,19 +91,21 @@ Ins = Annotated[Sequence[Tensor], "in"]
 MaybeIn = Annotated[Tensor | None, "in"]
 MaybeOut = Annotated[Tensor | None, "out"]
 MaybeInOut = Annotated[Tensor | None, "inout"]
+InOuts = Annotated[Sequence[Tensor], "inout"]
 
 
 class Scalars:
     """Slots of the scalars buffer: eight bytes each, written by the host between runs, read by kernels.
 
     SEED and STEP (the number of training steps done before this one) are int64 and key the random numbers; LEARNING_RATE is
-    float64; ITERATION (int64) counts optimizer steps from 1; NONFINITE (int64) is STEP + 1 of the first loss that was not
-    finite, else 0; while it is set, optimizer steps do nothing.
+    float64, and so are the step's coefficients RATE, GRADIENT_RATE and EPSILON, which follow from it and from the number of
+    optimizer steps (see RULES); NONFINITE (int64) is STEP + 1 of the first loss that was not finite, else 0; while it is set,
+    optimizer steps do nothing.
     """
 
-    SEED, STEP, LEARNING_RATE, ITERATION, NONFINITE = range(5)
+    SEED, STEP, LEARNING_RATE, RATE, GRADIENT_RATE, EPSILON, NONFINITE = range(7)
     COUNT = 8
-    FLOATS = frozenset({LEARNING_RATE})
+    FLOATS = frozenset({LEARNING_RATE, RATE, GRADIENT_RATE, EPSILON})
 
 
 class Plan(Protocol):
@@ -192,6 +194,22 @@ class Backend(Protocol):
         activation: str = "linear", alpha: float = 0.0, window: Extents,
     ) -> None:
         """Gradients of conv_pool_forward: dy goes to the pixel that won its window."""
+
+    def conv_transpose_forward(
+        self, plan: Any, x: In, w: In, b: MaybeIn, y: Out, *, strides: Extents, padding: Padding, dilation: Extents
+    ) -> None:
+        """y[n,i,co] = b[co] + sum over k, ci, o with o*stride + k*dilation - pad = i of x[n,o,ci] * w[k,co,ci].
+
+        x (N, [D, [H,]] W, Ci); w ([Kd, [Kh,]] Kw, Co, Ci); b (Co,); y (N, ..., Co): the data gradient of the convolution that
+        takes y's shape to x's with these strides, padding and dilation, at x.
+        """
+
+    def conv_transpose_backward(
+        self, plan: Any, x: In, w: In, dy: In, dx: MaybeOut, dw: MaybeOut, db: MaybeOut, *,
+        strides: Extents, padding: Padding, dilation: Extents,
+    ) -> None:
+        """Gradients of conv_transpose_forward: dx is the convolution of dy with w, dw the weight gradient of that convolution
+        with x as the gradient of its output, db[co] = sum over n, i of dy."""
 
     def dense_forward(
         self, plan: Any, x: In, w: In, b: MaybeIn, y: Out, *, activation: str = "linear", alpha: float = 0.0
@@ -296,10 +314,86 @@ class Backend(Protocol):
     def dropout_backward(self, plan: Any, dy: In, scalars: In, dx: Out, *, rate: float, op_id: int) -> None:
         """dx = dy / (1 - rate) where u >= rate, else 0, with the same u."""
 
+    # ------ augmentation: what is random is drawn by sample, n counting from 0 in the batch, from the words 8 n ... 8 n + 7 of the
+    # stream (SEED, STEP, op_id) of random/reference.py, with `seed` in place of SEED where it is not None; u is the upper 24 bits of a
+    # word, divided by 2^24
+
+    def random_affine(
+        self, plan: Any, scalars: In, before: MaybeIn, y: Out, *, transform: str, low: tuple[float, ...],
+        high: tuple[float, ...], op_id: int, seed: int | None,
+    ) -> None:
+        """y[n] = the map before[n], then a random one: one of TRANSFORMS with numbers low + (high - low) * u, a first one for
+        rows and a second one for columns; low and high with one entry are of a number for both.
+
+        before, y (N, 6) int32: maps as augment/geometry.py describes them, exact on every backend.
+        """
+
+    def random_uniform(self, plan: Any, scalars: In, y: Out, *, low: float, high: float, op_id: int, seed: int | None) -> None:
+        """y[n] = low + (high - low) * u. y (N,)."""
+
+    def random_box(
+        self, plan: Any, scalars: In, y: Out, *, size: tuple[int, int], scale: tuple[float, float],
+        probability: tuple[float, float], op_id: int, seed: int | None,
+    ) -> None:
+        """y[n] = (top, bottom, left, right) of a rectangle in a picture of `size`, its ends not in it; zeros for none.
+
+        y (N, 4) int32, exact on every backend. The sides are sqrt(share) of the picture's, a share from `scale` for each; the
+        place is uniform; there is one with a probability that is itself uniform in `probability`.
+        """
+
+    def affine_sample(
+        self, plan: Any, x: In, maps: In, y: Out, *, interpolation: str, fill_mode: str, fill_value: float
+    ) -> None:
+        """y[n, v, h] = x[n] at the place that maps[n] says, "bilinear" between four pixels, or the "nearest" one.
+
+        x (N, H, W, C); maps (N, 6) int32; y (N, OH, OW, C). Places are exact to 2^-24 pixels. Beyond x, by FILL_MODES:
+        "constant" k k|a b c|k k of fill_value, "nearest" a a|a b c|c c, "reflect" b a|a b c|c b, "wrap" b c|a b c|a b.
+        """
+
+    def adjust(self, plan: Any, x: In, centre: MaybeIn, amounts: In, y: Out, *, low: float, high: float) -> None:
+        """y = x + amounts[n], or with a centre (x - centre[n, c]) * amounts[n] + centre[n, c], limited to low ... high.
+
+        x, y (N, H, W, C); centre (N, 1, 1, C); amounts (N,).
+        """
+
+    def erase(
+        self, plan: Any, x: In, boxes: In, scalars: In, y: Out, *, fill: tuple[float, ...] | None, low: float, high: float,
+        op_id: int, seed: int | None,
+    ) -> None:
+        """y = x, but in the rectangle boxes[n] the fill, limited to low ... high.
+
+        x, y (N, H, W, C); boxes (N, 4) int32 as random_box has them. fill: a number for all channels, or one for each of at most
+        four; None is noise times `high`: for each element, of C-ordered index e in the batch, the sum of the sixteen bytes of the
+        stream's counter e + 2^32, shifted and scaled to mean 0 and standard deviation 1. e < 2^32.
+        """
+
     # ------ shape
 
     def reshape(self, plan: Any, x: In, y: Out) -> None:
         """y has x's elements in logical C order and its own shape; both keep the batch axis. Its gradient is reshape."""
+
+    def reshape_parameters(self, plan: Any, x: In, y: Out) -> None:
+        """reshape, for tensors of kind "parameter", without a batch axis."""
+
+    def transpose(self, plan: Any, x: In, y: Out, *, axes: Extents) -> None:
+        """Axis j of y is axis axes[j] of x; axes[0] = 0, the batch stays, and at most four others follow. Its gradient is
+        transpose by the inverse permutation."""
+
+    def pad(self, plan: Any, x: In, y: Out, *, padding: Padding) -> None:
+        """y[n,i,c] = x[n, i - before, c], zero where that is outside x; a negative padding crops. Something of x is left.
+        Its gradient is pad with the opposite signs."""
+
+    def upsample_forward(self, plan: Any, x: In, y: Out, *, factors: Extents, interpolation: str) -> None:
+        """y[n,o,c] = sum over pixels i of weight(o, i) * x[n,i,c], the product of one weight an axis; y's extents are x's times
+        the factors.
+
+        interpolation "nearest": weight 1 where i = o // factor, else 0. "bilinear", linear along each axis: pixels are squares,
+        and beyond the outermost centres x continues unchanged, so that for s = (o + 1/2) / factor - 1/2, clamped to x's extent,
+        the weight is max(0, 1 - |s - i|).
+        """
+
+    def upsample_backward(self, plan: Any, dy: In, dx: Out, *, factors: Extents, interpolation: str) -> None:
+        """dx[n,i,c] = sum over o of weight(o, i) * dy[n,o,c]."""
 
     def concatenate_forward(self, plan: Any, xs: Ins, y: Out, *, axis: int) -> None:
         """y = xs joined along `axis` (1 .. rank-1, the batch axis cannot be joined)."""
@@ -367,26 +461,67 @@ class Backend(Protocol):
     def mean_metric(self, plan: Any, values: In, weight: In, accumulator: InOut) -> None:
         """accumulator (2,) float64 plain gains (sum of weight[n] * values[n], sum of weight[n]). values (N,)."""
 
-    # ------ optimizers: elementwise over parameters, no-ops while NONFINITE is set
+    # ------ optimizers
 
-    def sgd(
-        self, plan: Any, w: InOut, dw: In, velocity: MaybeInOut, scalars: In, *, momentum: float, nesterov: bool
+    def optimizer_step(
+        self, plan: Any, w: InOut, dw: In, slots: InOuts, factor: MaybeIn, scalars: In, *,
+        rule: str, beta_1: float = 0.0, beta_2: float = 0.0, weight_decay: float = 0.0, clipvalue: float | None = None,
     ) -> None:
-        """Without velocity w -= lr*dw. Else v = momentum*v - lr*dw; w += v, or w += momentum*v - lr*dw with nesterov."""
+        """w = (1 - weight_decay * LEARNING_RATE) * w - step, elementwise over a parameter, its gradient and its slots.
 
-    def adam(
-        self, plan: Any, w: InOut, dw: In, m: InOut, v: InOut, scalars: In, *,
-        beta_1: float, beta_2: float, epsilon: float,
-    ) -> None:
-        """Kingma and Ba 2015, as Keras has it, t = ITERATION: m += (dw - m)(1 - beta_1); v += (dw^2 - v)(1 - beta_2);
-        w -= lr * sqrt(1 - beta_2^t)/(1 - beta_1^t) * m / (sqrt(v) + epsilon)."""
+        The step is that of `rule`, one of RULES, for the gradient g = dw * factor[0], then limited to [-clipvalue, clipvalue];
+        without factor or clipvalue g = dw. Nothing is written while NONFINITE is set.
+        """
+
+    def clip_factor(self, plan: Any, xs: Ins, factor: Out, *, limit: float) -> None:
+        """factor[0] = limit / max(norm, limit), norm = the root of the sum of all squares in xs, which are of kind
+        "parameter": times that, the norm of xs is at most `limit`. factor (1,) plain."""
 
 
 ACTIVATIONS = ("linear", "relu", "leaky_relu", "sigmoid", "tanh")
 """Elementwise activations: each derivative is a function of the output. alpha is leaky_relu's slope below zero (>= 0)."""
 
+INTERPOLATIONS = ("nearest", "bilinear")
+TRANSFORMS = ("flip", "translation", "crop", "rotation", "zoom")
+"""What random_affine draws, with the meaning of its numbers: flip, mirrored along an axis where the number is 1/2 or more;
+translation, pixels that the picture moves down and to the right; crop, pixels that the window moves, of which those beyond `low`
+are rounded down to whole ones; rotation, turns counter-clockwise; zoom, pixels of x for one of y."""
+FILL_MODES = ("constant", "nearest", "reflect", "wrap")
 UNARY = ("square", "abs", "exp", "log")
 BINARY = ("add", "subtract", "multiply", "maximum")
+
+RULES = {
+    "sgd": (),
+    "momentum": ("velocity",),
+    "nesterov": ("velocity",),
+    "lion": ("momentum",),
+    "adam": ("m", "v"),
+    "amsgrad": ("m", "v", "v_hat"),
+    "adamax": ("m", "u"),
+    "adagrad": ("accumulator",),
+    "adadelta": ("accumulated_grad", "accumulated_delta"),
+    "rmsprop": ("velocity",),
+    "rmsprop_momentum": ("velocity", "momentum"),
+    "rmsprop_centered": ("velocity", "average_gradient"),
+    "rmsprop_centered_momentum": ("velocity", "average_gradient", "momentum"),
+}
+"""The rules of optimizer_step and the slots that each keeps for a weight. What each subtracts from w, with r = RATE,
+q = GRADIENT_RATE, e = EPSILON; `a <- b by beta` stands for a += (b - a)(1 - beta):
+
+    sgd          r g
+    momentum     -velocity;  velocity = beta_1 velocity - r g
+    nesterov     r g - beta_1 velocity, with the new velocity
+    lion         r sign(g + (momentum - g) beta_1), with the old momentum;  momentum <- g by beta_2
+    adam         (r m + q g) / (sqrt(v) + e);  m <- g by beta_1, v <- g^2 by beta_2
+    amsgrad      (r m + q g) / (sqrt(v_hat) + e);  v_hat = max(v_hat, v)
+    adamax       r m / (u + e);  m <- g by beta_1, u = max(beta_2 u, |g|)
+    adagrad      r g / sqrt(accumulator + e);  accumulator += g^2
+    adadelta     r s, s = g sqrt(accumulated_delta + e) / sqrt(accumulated_grad + e);  accumulated_grad <- g^2 by beta_2,
+                 then accumulated_delta <- s^2 by beta_2
+    rmsprop      s = r g / sqrt(velocity + e);  velocity <- g^2 by beta_2
+    _centered    s = r g / sqrt(velocity - average_gradient^2 + e);  average_gradient <- g by beta_2
+    _momentum    momentum;  momentum = beta_1 momentum + s
+"""
 
 
 @dataclass(frozen=True)

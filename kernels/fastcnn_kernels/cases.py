@@ -20,7 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .activation.reference import activate
-from .api import ACTIVATIONS, BINARY, UNARY, Extents, Kind, Padding, Scalars, operations
+from .api import ACTIVATIONS, BINARY, FILL_MODES, INTERPOLATIONS, RULES, UNARY, Extents, Kind, Padding, Scalars, operations
 from .conv.reference import convolve
 from .dense.reference import affine_map
 from .elementwise.reference import unary
@@ -82,8 +82,9 @@ class Case:
 
 
 WEIGHTS = frozenset({"w", "b", "dw", "db", "gamma", "beta", "dgamma", "dbeta"})
-STATE = frozenset({"velocity", "m", "v", "mean", "rstd", "moving_mean", "moving_variance"})
-PLAIN, EXTERNAL = frozenset({"scalars", "accumulator"}), frozenset({"source", "index", "destination"})
+STATE = frozenset({"slots", "mean", "rstd", "moving_mean", "moving_variance"})
+ON_PARAMETERS = frozenset({"add_parameters", "reshape_parameters", "clip_factor"})
+PLAIN, EXTERNAL = frozenset({"scalars", "accumulator", "factor"}), frozenset({"source", "index", "destination"})
 
 
 def kind(op: str, operand: str) -> Kind:
@@ -92,18 +93,17 @@ def kind(op: str, operand: str) -> Kind:
         return "plain"
     if operand in EXTERNAL:
         return "external"
-    if op == "add_parameters" or (operand in WEIGHTS | STATE and not op.startswith("binary_")):
+    if op in ON_PARAMETERS or (operand in WEIGHTS | STATE and not op.startswith("binary_")):
         return "parameter"
     return "batch"
 
 
-def scalars(
-    *, seed: int = 0, step: int = 0, learning_rate: float = 0.0, iteration: int = 1, nonfinite: int = 0
-) -> NDArray[np.int64]:
-    """A scalars buffer: see api.Scalars."""
+def scalars(**values: float) -> NDArray[np.int64]:
+    """A scalars buffer with these values, by the names of api.Scalars in lower case; 0 elsewhere."""
     buffer = np.zeros(Scalars.COUNT, np.int64)
-    buffer[[Scalars.SEED, Scalars.STEP, Scalars.ITERATION, Scalars.NONFINITE]] = seed, step, iteration, nonfinite
-    buffer.view(np.float64)[Scalars.LEARNING_RATE] = learning_rate
+    for name, value in values.items():
+        slot = getattr(Scalars, name.upper())
+        (buffer.view(np.float64) if slot in Scalars.FLOATS else buffer)[slot] = value
     return buffer
 
 
@@ -118,7 +118,9 @@ def arrays(case: Case, seed: int = 0) -> Operands:
     rng = np.random.default_rng(seed)
     operands: Operands = {}
     for name, shape in case.reads().items():
-        if isinstance(shape, list):
+        if name == "slots":
+            operands[name] = [_slot(slot, one, rng) for slot, one in zip(RULES[case.attributes["rule"]], shape, strict=True)]
+        elif isinstance(shape, list):
             operands[name] = [_draw(case, name, one, rng) for one in shape]
         elif name != "argmax":
             operands[name] = None if shape is None else _draw(case, name, shape, rng)
@@ -138,18 +140,23 @@ def _draw(case: Case, name: str, shape: Shape, rng: np.random.Generator) -> Arra
     match name:
         case "scalars":
             stopped = 4 if case.numbers == "stopped" else 0
-            return scalars(seed=2**40 + 7, step=5, learning_rate=0.03, iteration=3, nonfinite=stopped)
+            rates = dict(learning_rate=0.03, rate=0.04, gradient_rate=0.01, epsilon=1e-3)
+            return scalars(seed=2**40 + 7, step=5, nonfinite=stopped, **rates)
         case "labels":
             return _labels(case, shape, rng)
         case "index":
             return rng.integers(0, case.shapes["source"][0], shape)
+        case "before" | "maps":
+            return _maps(shape, rng)
+        case "boxes":
+            return np.sort(rng.integers(0, case.shapes["x"][1:3], (shape[0], 2, 2)), axis=1).transpose(0, 2, 1).reshape(shape)
         case "source":
             return _data(shape, np.dtype(case.dtypes["source"]), rng)
         case "accumulator":
             return rng.uniform(1, 10, shape)
         case "weight":
             return rng.uniform(0.5, 1.5, shape) * (np.arange(shape[0]) != 1)
-        case "rstd" | "moving_variance" | "v":
+        case "rstd" | "moving_variance" | "factor":
             return rng.uniform(0.5, 2, shape)
         case "w" if len(shape) > 1 and case.numbers != "grid":
             return rng.standard_normal(shape) / np.sqrt(np.prod(shape[:-1]))
@@ -174,6 +181,17 @@ def _values(case: Case, name: str, shape: Shape, rng: np.random.Generator) -> Ar
     if case.op.startswith(("crossentropy", "binary_crossentropy")) and name == "y":
         return _probabilities(case, normal)
     return normal
+
+
+def _maps(shape: Shape, rng: np.random.Generator) -> Array:
+    """Affine maps (augment/geometry.py): anything that is not far from no change at all, and a few pixels off."""
+    factors = np.array([1, 0, 0, 0, 1, 0]) * 2**24
+    return (factors + rng.uniform(-1, 1, shape) * np.tile([2**23, 2**23, 3 * 2**17], 2)).astype(np.int32)
+
+
+def _slot(name: str, shape: Shape, rng: np.random.Generator) -> Array:
+    """Averages of gradients have signs; averages of their squares are larger than the squares of these."""
+    return rng.uniform(-0.9, 0.9, shape) if name in ("m", "momentum", "average_gradient") else rng.uniform(1, 2, shape)
 
 
 def _probabilities(case: Case, normal: Array) -> Array:
@@ -387,6 +405,37 @@ def _conv_pool_cases() -> Iterable[Case]:
     yield from pooled("gradients of a smooth one", (3, 8, 8, 3), 5, (3, 3), numbers="normal", activation="tanh")
 
 
+def _conv_transpose(
+    reason: str, x: Shape, filters: int, kernel: Extents, *, strides: Any = 1, padding: Any = 0, dilation: Any = 1,
+    longer: int = 0, absent: tuple[str, ...] = (),
+) -> Iterable[Case]:
+    """A forward and a backward case; `padding` on every side, output extents `longer` than they have to be."""
+    rank = len(kernel)
+    strides, dilation, _, _ = _window(x[1:-1], kernel, strides, dilation, "valid")
+    padding = padding if isinstance(padding, tuple) else ((padding, padding),) * rank
+    sizes = zip(x[1:-1], kernel, strides, dilation, padding, strict=True)
+    extents = ((n - 1) * s + (k - 1) * d + 1 - sum(p) + longer for n, k, s, d, p in sizes)
+    w, y = (*kernel, filters, x[-1]), (x[0], *extents, filters)
+    shapes: dict[str, Any] = dict(x=x, w=w, b=(filters,), y=y, dy=y, dx=x, dw=w, db=(filters,))
+    shapes.update(dict.fromkeys(absent))
+    yield from _pair("conv_transpose", reason, shapes, dict(strides=strides, padding=padding, dilation=dilation))
+
+
+def _conv_transpose_cases() -> Iterable[Case]:
+    yield from _conv_transpose("twice as large", (3, 4, 5, 16), 16, (2, 2), strides=2)
+    yield from _conv_transpose("two slices, ragged channels", (17, 4, 3, 17), 33, (3, 3), strides=2, padding=((0, 1), (0, 1)))
+    yield from _conv_transpose("overlapping, stride 1", (3, 5, 4, 3), 5, (3, 3), padding=1)
+    yield from _conv_transpose("gaps between the windows", (3, 3, 4, 5), 3, (2, 1), strides=3, longer=1)
+    yield from _conv_transpose("a longer output", (3, 4, 4, 5), 16, (3, 3), strides=2, padding=1, longer=1)
+    yield from _conv_transpose("dilated", (3, 4, 5, 5), 7, (3, 2), dilation=2)
+    yield from _conv_transpose("one pixel", (1, 1, 1, 1), 1, (3, 3))
+    yield from _conv_transpose("time series", (3, 7, 5), 6, (4,), strides=2, padding=1)
+    yield from _conv_transpose("volumes", (3, 2, 3, 2, 5), 3, (2, 3, 3), strides=(1, 2, 2))
+    yield from _conv_transpose("no bias", (3, 4, 4, 3), 5, (3, 3), strides=2, absent=("b", "db"))
+    yield from _conv_transpose("first layer: nobody needs dx", (3, 4, 4, 3), 5, (3, 3), strides=2, absent=("dx",))
+    yield from _conv_transpose("frozen layer: only dx", (3, 4, 4, 3), 5, (3, 3), strides=2, absent=("dw", "db"))
+
+
 def _dense(
     reason: str, x: Shape, units: int, activation: str = "linear", alpha: float = 0.0, absent: tuple[str, ...] = ()
 ) -> Iterable[Case]:
@@ -511,6 +560,63 @@ def _dropout_cases() -> Iterable[Case]:
         yield from _pair("dropout", reason, shapes, dict(rate=0.3, op_id=11), dict(scalars="int64"))
 
 
+# ------ augmentation
+
+
+def _augment_cases() -> Iterable[Case]:
+    for reason, transform, low, high in (
+        ("flips", "flip", (0.0, 0.0), (1.0, 1.0)),
+        ("flips of columns only", "flip", (0.0, 0.0), (0.0, 1.0)),
+        ("shifts", "translation", (-3.2, -1.5), (3.2, 0.5)),
+        ("windows of odd and even distance", "crop", (-2.5, -2.0), (3.5, 3.0)),
+        ("turns", "rotation", (-0.4,), (0.9,)),
+        ("zooms of one number", "zoom", (0.7,), (1.4,)),
+        ("zooms of two numbers", "zoom", (0.7, 1.0), (1.4, 1.0)),
+    ):
+        attributes = dict(transform=transform, low=low, high=high)
+        yield _drawn("random_affine", f"{reason}, alone", (17, 6), "int32", before=None, **attributes)
+        yield _drawn("random_affine", f"{reason}, behind another map", (17, 6), "int32", before=(17, 6), **attributes)
+    yield _drawn("random_affine", "a seed of its own", (3, 6), "int32", before=None, **attributes, seed=2**31 + 3, op_id=0)
+    yield _drawn("random_uniform", "a batch", (17,), low=-0.25, high=2.0)
+    yield _drawn("random_uniform", "a seed of its own", (1,), low=-0.25, high=2.0, seed=5, op_id=0)
+    ranges: dict[str, Any] = dict(size=(28, 19), scale=(0.02, 0.33))
+    yield _drawn("random_box", "a batch", (17, 4), "int32", **ranges, probability=(0.0, 1.0))
+    yield _drawn("random_box", "all, and of one size", (8, 4), "int32", **{**ranges, "scale": (0.25, 0.25)}, probability=(1.0, 1.0))
+    yield _drawn("random_box", "the whole picture", (3, 4), "int32", **{**ranges, "scale": (1.0, 1.0)}, probability=(1.0, 1.0))
+    for interpolation in INTERPOLATIONS:
+        for fill_mode in FILL_MODES:
+            chosen = f"{interpolation}, {fill_mode}"
+            yield _sampled(f"{chosen}, pictures", (17, 6, 5, 3), (6, 5), interpolation, fill_mode)
+            yield _sampled(f"{chosen}, a smaller window, channels by fours", (3, 7, 8, 20), (4, 5), interpolation, fill_mode)
+        yield _sampled(f"{interpolation}, one pixel", (1, 1, 1, 1), (3, 2), interpolation, "reflect")
+    for reason, x in (("pictures", (17, 3, 5, 3)), ("channels by fours", (3, 4, 3, 20))):
+        shapes: dict[str, Any] = dict(x=x, centre=(x[0], 1, 1, x[-1]), amounts=x[:1], y=x)
+        yield Case("adjust", f"contrast, {reason}", shapes, dict(low=-1.0, high=1.5))
+        yield Case("adjust", f"brightness, {reason}", {**shapes, "centre": None}, dict(low=-1.0, high=1.5))
+        yield _erased(f"noise, {reason}", x, None)
+        yield _erased(f"a number, {reason}", x, (0.5,))
+    yield _erased("a colour beyond the limits", (8, 6, 7, 3), (0.5, -3.0, 9.0))
+    yield _erased("four channels, a seed of its own", (3, 4, 5, 4), (0.1, 0.2, 0.3, 0.4), seed=5, op_id=0)
+    yield _erased("noise with a seed of its own", (3, 4, 5, 4), None, seed=5, op_id=0)
+
+
+def _drawn(op: str, reason: str, y: Shape, dtype: str = "float32", op_id: int = 11, seed: int | None = None, **options: Any) -> Case:
+    before = {"before": options.pop("before")} if "before" in options else {}
+    dtypes = dict(scalars="int64", **(dict(y=dtype, before=dtype) if dtype == "int32" else {}))
+    return Case(op, reason, dict(scalars=(Scalars.COUNT,), **before, y=y), dict(**options, op_id=op_id, seed=seed), dtypes)
+
+
+def _sampled(reason: str, x: Shape, size: Extents, interpolation: str, fill_mode: str) -> Case:
+    attributes = dict(interpolation=interpolation, fill_mode=fill_mode, fill_value=0.5)
+    return Case("affine_sample", reason, dict(x=x, maps=(x[0], 6), y=(x[0], *size, x[-1])), attributes, dict(maps="int32"))
+
+
+def _erased(reason: str, x: Shape, fill: tuple[float, ...] | None, op_id: int = 11, seed: int | None = None) -> Case:
+    attributes = dict(fill=fill, low=-1.0, high=1.5, op_id=op_id, seed=seed)
+    shapes = dict(x=x, boxes=(x[0], 4), scalars=(Scalars.COUNT,), y=x)
+    return Case("erase", reason, shapes, attributes, dict(boxes="int32", scalars="int64"))
+
+
 # ------ shape
 
 
@@ -525,6 +631,13 @@ def _shape_cases() -> Iterable[Case]:
     )
     for reason, x, y in reshapes:
         yield Case("reshape", reason, dict(x=x, y=y))
+    parameters: tuple[tuple[str, Shape, Shape], ...] = (
+        ("depthwise weights", (3, 3, 5, 1), (3, 3, 1, 5)),
+        ("depthwise weights with a multiplier", (3, 17, 2), (3, 1, 34)),
+        ("and back", (3, 1, 34), (3, 17, 2)),
+    )
+    for reason, x, y in parameters:
+        yield Case("reshape_parameters", reason, dict(x=x, y=y))
     yield from _concatenate("channels, vectors", [(3, 4, 5, 16), (3, 4, 5, 32)], 3)
     yield from _concatenate("channels, ragged", [(17, 3, 4, 5), (17, 3, 4, 17), (17, 3, 4, 1)], 3)
     yield from _concatenate("rows", [(3, 2, 4, 5), (3, 3, 4, 5)], 1)
@@ -534,6 +647,45 @@ def _shape_cases() -> Iterable[Case]:
     images: tuple[Shape, ...] = ((17, 3, 5, 17), (8, 33), (3,), (3, 2, 2, 3, 5))
     for x in images:
         yield from _pair("mean", f"rank {len(x)}", dict(x=x, y=x[:1], dy=x[:1], dx=x))
+
+
+def _spatial_cases() -> Iterable[Case]:
+    permutations: tuple[tuple[str, Shape, Extents], ...] = (
+        ("height and width, channels by fours", (3, 4, 5, 16), (0, 2, 1, 3)),
+        ("height and width, ragged channels", (17, 3, 2, 17), (0, 2, 1, 3)),
+        ("channels first", (3, 4, 5, 17), (0, 3, 1, 2)),
+        ("channels last again", (3, 17, 4, 5), (0, 2, 3, 1)),
+        ("steps and features", (17, 20, 33), (0, 2, 1)),
+        ("all axes of volumes", (3, 2, 3, 4, 5), (0, 4, 2, 3, 1)),
+        ("one pixel", (1, 1, 1), (0, 2, 1)),
+    )
+    for reason, x, axes in permutations:
+        yield Case("transpose", reason, dict(x=x, y=tuple(x[axis] for axis in axes)), dict(axes=axes))
+    yield _pad("a border", (17, 3, 4, 17), ((1, 1), (2, 1)))
+    yield _pad("one side only", (3, 4, 5, 3), ((0, 2), (1, 0)))
+    yield _pad("cropped", (3, 6, 7, 33), ((-1, -2), (0, -3)))
+    yield _pad("cropped to one pixel", (3, 3, 3, 4), ((-1, -1), (-2, 0)))
+    yield _pad("padded here, cropped there", (3, 4, 5, 16), ((2, -1), (-3, 1)))
+    yield _pad("time series", (8, 9, 5), ((3, 0),))
+    yield _pad("volumes", (3, 2, 3, 4, 3), ((1, 0), (-1, 2), (0, -1)))
+    for interpolation in INTERPOLATIONS:
+        yield from _upsample("twice as large", (17, 3, 4, 17), (2, 2), interpolation)
+        yield from _upsample("three times and once", (3, 4, 3, 16), (3, 1), interpolation)
+        yield from _upsample("one pixel", (1, 1, 1, 5), (4, 3), interpolation)
+        yield from _upsample("two pixels, an even and an odd factor", (3, 2, 2, 4), (4, 5), interpolation)
+        yield from _upsample("time series", (8, 5, 3), (2,), interpolation)
+        yield from _upsample("volumes", (3, 2, 3, 2, 5), (2, 3, 2), interpolation)
+
+
+def _pad(reason: str, x: Shape, padding: Padding) -> Case:
+    y = (x[0], *(n + sum(pair) for n, pair in zip(x[1:-1], padding, strict=True)), x[-1])
+    return Case("pad", reason, dict(x=x, y=y), dict(padding=padding))
+
+
+def _upsample(reason: str, x: Shape, factors: Extents, interpolation: str) -> Iterable[Case]:
+    y = (x[0], *(n * factor for n, factor in zip(x[1:-1], factors, strict=True)), x[-1])
+    attributes = dict(factors=factors, interpolation=interpolation)
+    yield from _pair("upsample", f"{interpolation}, {reason}", dict(x=x, y=y, dy=y, dx=x), attributes)
 
 
 def _concatenate(reason: str, xs: list[Shape], axis: int) -> Iterable[Case]:
@@ -610,26 +762,29 @@ def _accuracy(reason: str, y: Shape, form: str, numbers: str = "normal") -> Case
 
 
 def _optimizer_cases() -> Iterable[Case]:
-    weights: tuple[Shape, ...] = ((3, 3, 5, 17), (40, 33), (7,))
-    for w in weights:
-        yield from _steps(f"weights of rank {len(w)}", w)
-    yield from _steps("after a loss that is not finite", (5, 7), "stopped")
+    for rule in RULES:
+        for w in ((3, 3, 5, 17), (40, 33), (7,)):
+            yield _step(rule, f"weights of rank {len(w)}", w)
+        yield _step(rule, "after a loss that is not finite", (5, 7), numbers="stopped")
+    for rule in ("sgd", "adam"):
+        yield _step(rule, "a factor for the gradient", (40, 33), scaled=True)
+        yield _step(rule, "gradients beyond the limit", (40, 33), clipvalue=0.5)
+        yield _step(rule, "weights that decay", (40, 33), weight_decay=2.0)
+    for reason, xs in (
+        ("one bias", [(7,)]),
+        ("a kernel", [(3, 3, 5, 17)]),
+        ("more rows than chunks of them", [(201, 20)]),
+        ("all weights of a network", [(3, 3, 1, 16), (16,), (40, 33), (33,)]),
+    ):
+        for limit in (0.25, 1e3):
+            told = "longer than the limit" if limit < 1 else "short enough"
+            yield Case("clip_factor", f"{reason}, {told}", dict(xs=xs, factor=(1,)), dict(limit=limit))
 
 
-def _steps(reason: str, w: Shape, numbers: str = "normal") -> Iterable[Case]:
-    shapes = dict(w=w, dw=w, velocity=w, m=w, v=w, scalars=(Scalars.COUNT,))
-    dtypes = dict(scalars="int64")
-
-    def sgd(label: str, velocity: Shape | None, momentum: float, nesterov: bool) -> Case:
-        attributes = dict(momentum=momentum, nesterov=nesterov)
-        case = Case("sgd", f"{label}, {reason}", {**shapes, "velocity": velocity}, attributes, dtypes, numbers)
-        return _trimmed(case)
-
-    yield sgd("plain", None, 0.0, False)
-    yield sgd("momentum", w, 0.9, False)
-    yield sgd("nesterov", w, 0.9, True)
-    attributes = dict(beta_1=0.9, beta_2=0.999, epsilon=1e-7)
-    yield _trimmed(Case("adam", reason, shapes, attributes, dtypes, numbers))
+def _step(rule: str, reason: str, w: Shape, numbers: str = "normal", scaled: bool = False, **attributes: float) -> Case:
+    shapes = dict(w=w, dw=w, slots=[w] * len(RULES[rule]), factor=(1,) if scaled else None, scalars=(Scalars.COUNT,))
+    chosen = dict(rule=rule, beta_1=0.9, beta_2=0.99, **attributes)
+    return Case("optimizer_step", f"{rule}, {reason}", shapes, chosen, dict(scalars="int64"), numbers)
 
 
 # ------ the list
@@ -638,12 +793,15 @@ _TABLES: tuple[Callable[[], Iterable[Case]], ...] = (
     _data_cases,
     _conv_cases,
     _conv_pool_cases,
+    _conv_transpose_cases,
     _dense_cases,
     _pool_cases,
     _norm_cases,
     _elementwise_cases,
     _dropout_cases,
+    _augment_cases,
     _shape_cases,
+    _spatial_cases,
     _loss_cases,
     _metric_cases,
     _optimizer_cases,

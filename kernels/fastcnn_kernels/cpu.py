@@ -10,7 +10,9 @@ from numpy.typing import DTypeLike
 
 from .activation import cpu as activation
 from .api import Extents, Kind, with_ops_of
+from .augment import cpu as augment
 from .conv import cpu as conv
+from .conv_transpose import cpu as conv_transpose
 from .data import cpu as data
 from .dense import cpu as dense
 from .dropout import cpu as dropout
@@ -19,13 +21,17 @@ from .host.plan import CpuPlan, CpuStorage, ExternalSlot
 from .loss import cpu as loss
 from .norm import cpu as norm
 from .optimizer import cpu as optimizer
+from .pad import cpu as pad
 from .pool import cpu as pool
 from .shape import cpu as shape
 from .softmax_crossentropy import cpu as softmax_crossentropy
+from .transpose import cpu as transpose
+from .upsample import cpu as upsample
 
 
 @with_ops_of(
-    data, conv, dense, pool, norm, activation, elementwise, dropout, shape, softmax_crossentropy, loss, optimizer
+    data, conv, conv_transpose, dense, pool, norm, activation, elementwise, dropout, augment, shape, transpose, pad, upsample,
+    softmax_crossentropy, loss, optimizer
 )  # fmt: skip
 class CpuBackend:
     """See the module's docstring."""

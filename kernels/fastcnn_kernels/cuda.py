@@ -11,7 +11,9 @@ from numpy.typing import DTypeLike
 
 from .activation import cuda as activation
 from .api import Extents, Kind, with_ops_of
+from .augment import cuda as augment
 from .conv import cuda as conv
+from .conv_transpose import cuda as conv_transpose
 from .data import cuda as data
 from .dense import cuda as dense
 from .device.interface import Device
@@ -21,13 +23,17 @@ from .elementwise import cuda as elementwise
 from .loss import cuda as loss
 from .norm import cuda as norm
 from .optimizer import cuda as optimizer
+from .pad import cuda as pad
 from .pool import cuda as pool
 from .shape import cuda as shape
 from .softmax_crossentropy import cuda as softmax_crossentropy
+from .transpose import cuda as transpose
+from .upsample import cuda as upsample
 
 
 @with_ops_of(
-    data, conv, dense, pool, norm, activation, elementwise, dropout, shape, softmax_crossentropy, loss, optimizer
+    data, conv, conv_transpose, dense, pool, norm, activation, elementwise, dropout, augment, shape, transpose, pad, upsample,
+    softmax_crossentropy, loss, optimizer
 )  # fmt: skip
 class CudaBackend:
     """See the module's docstring."""

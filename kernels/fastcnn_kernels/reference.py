@@ -12,7 +12,9 @@ from numpy.typing import DTypeLike
 from . import reference_plan
 from .activation import reference as activation
 from .api import Extents, with_ops_of
+from .augment import reference as augment
 from .conv import reference as conv
+from .conv_transpose import reference as conv_transpose
 from .data import reference as data
 from .dense import reference as dense
 from .dropout import reference as dropout
@@ -20,14 +22,18 @@ from .elementwise import reference as elementwise
 from .loss import reference as loss
 from .norm import reference as norm
 from .optimizer import reference as optimizer
+from .pad import reference as pad
 from .pool import reference as pool
 from .reference_plan import ReferencePlan, ReferenceSlot
 from .shape import reference as shape
 from .softmax_crossentropy import reference as softmax_crossentropy
+from .transpose import reference as transpose
+from .upsample import reference as upsample
 
 
 @with_ops_of(
-    data, conv, dense, pool, norm, activation, elementwise, dropout, shape, softmax_crossentropy, loss, optimizer
+    data, conv, conv_transpose, dense, pool, norm, activation, elementwise, dropout, augment, shape, transpose, pad, upsample,
+    softmax_crossentropy, loss, optimizer
 )  # fmt: skip
 class ReferenceBackend:
     """See the module's docstring."""

@@ -175,6 +175,7 @@ def _first_lanes(builder: ir.IRBuilder, count: ir.Value) -> ir.Value:
 first_lanes = make_intrinsic(mask, (types.int64,), _first_lanes)
 """first_lanes(n): a mask with the first n lanes set."""
 lane = make_intrinsic(types.float32, (f32x16, types.int64), lambda b, x, i: b.extract_element(x, i))
+lane_u32 = make_intrinsic(types.uint32, (u32x16, types.int64), lambda b, x, i: b.extract_element(x, i))
 insert = make_intrinsic(f64x16, (f64x16, types.int64, types.float64), lambda b, x, i, y: b.insert_element(x, y, i))
 """x with y in lane i."""
 

@@ -12,8 +12,8 @@ from functools import cache
 from pathlib import Path
 
 PACKAGE = Path(__file__).resolve().parent
-CPU = ("api.py", "simd.py", "host/*.py", "*/cpu.py", "conv/t*.py", "conv/geometry.py")
-CUDA = ("api.py", "ptx.py", "device/*.py", "random/cuda*.py")
+CPU = ("api.py", "simd.py", "host/*.py", "*/cpu.py", "conv/t*.py", "*/geometry.py")
+CUDA = ("api.py", "ptx.py", "device/*.py", "random/cuda*.py", "augment/geometry.py")
 """What is inlined into CUDA kernels of every folder; a kernel's own folder comes to it."""
 NOT_IN_KERNELS = frozenset(
     {"assembly.py", "available.py", "dry.py", "emulated.py", "guarded.py", "hardware.py", "interface.py", "plan.py"}

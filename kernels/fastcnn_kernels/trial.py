@@ -183,17 +183,20 @@ def _sample(case: Case) -> int:
 
 
 REDUCTION: dict[str, dict[str, Callable[[Case], int]]] = {
+    "conv_transpose": {"y": _fan_out, "dx": _taps, "dw": _channels, "db": _channels},
     "conv": {"y": _taps, "dx": _fan_out, "dw": _channels, "db": _channels},
     "dense": {"y": _taps, "dx": _fan_out, "dw": _channels, "db": _channels},
     "batch_norm": dict.fromkeys(
         ("y", "mean", "rstd", "moving_mean", "moving_variance", "dx", "dgamma", "dbeta"), _channels
     ),
     "average_pool": dict.fromkeys(("y", "dx"), lambda case: int(np.prod(case.attributes["window"]))),
+    "upsample": {"dx": lambda case: int(np.prod(case.attributes["factors"]))},
     "mean": {"y": _sample},
     "softmax": dict.fromkeys(("y", "dx", "loss"), _sample),
     "crossentropy": dict.fromkeys(("loss", "dy"), _sample),
     "sigmoid_crossentropy": {"loss": _sample},
     "binary_crossentropy": {"loss": _sample},
+    "clip_factor": {"factor": lambda case: sum(int(np.prod(x)) for x in case.shapes["xs"])},
 }
 """How many terms are summed for one element of an output, by the beginning of the op's name; 1 where it is not said."""
 

@@ -29,10 +29,10 @@ def test_the_cpu_s_kernels_with_what_they_compute(capsys: pytest.CaptureFixture[
 
 MISTAKES = {
     "target": (["kernels", "--target", "sm_8"], "unknown target 'sm_8'; did you mean 'sm_80'?"),
-    "kernel": (["kernels", "optimizer.adm"], "unknown kernel 'optimizer.adm'; did you mean 'optimizer.adam'?"),
+    "kernel": (["kernels", "optimizer.stp[adam]"], "unknown kernel 'optimizer.stp[adam]'; did you mean 'optimizer.step[adam]'"),
     "several": (["kernels", "activation_forward"], "kernels are called so:\n  activation.activation_forward[leaky_relu]\n"),
     "no name": (["kernels", "--ptx"], "--ptx shows one kernel: give its name"),
-    "two views": (["kernels", "optimizer.adam", "--ptx", "--sass"], "not allowed with argument"),
+    "two views": (["kernels", "optimizer.step[adam]", "--ptx", "--sass"], "not allowed with argument"),
 }
 
 
@@ -44,8 +44,8 @@ def test_mistakes(words: list[str], expected: str, capsys: pytest.CaptureFixture
 
 
 VIEWS = {
-    "--source": ("def adam(", '"""'),
-    "--ptx": (".target sm_80", ".entry optimizer_adam("),
+    "--source": ("def step(", '"""'),
+    "--ptx": (".target sm_80", ".entry optimizer_step_adam("),
     "--sass": ("sm_80", "MUFU"),
 }
 
@@ -53,14 +53,14 @@ VIEWS = {
 @needs_packages
 @pytest.mark.parametrize("view", VIEWS)
 def test_one_kernel(view: str, capsys: pytest.CaptureFixture[str]) -> None:
-    assert cli.main(["kernels", "optimizer.adam", view]) == 0
+    assert cli.main(["kernels", "optimizer.step[adam]", view]) == 0
     output = capsys.readouterr().out
     assert all(part in output for part in VIEWS[view])
 
 
 @needs_packages
 def test_one_kernel_for_another_target(capsys: pytest.CaptureFixture[str]) -> None:
-    assert cli.main(["kernels", "optimizer.adam", "--ptx", "--target", "sm_90a"]) == 0
+    assert cli.main(["kernels", "optimizer.step[adam]", "--ptx", "--target", "sm_90a"]) == 0
     assert ".target sm_90a\n" in capsys.readouterr().out
 
 

@@ -45,7 +45,7 @@ ONE_A_PATH = [
 
 
 def ours() -> list[Case]:
-    return [case for case in cases() if case.op.startswith(("conv", "dense"))]
+    return [case for case in cases() if case.op.startswith(("conv_forward", "conv_backward", "conv_pool_", "dense_"))]
 
 
 def chosen() -> list[Case]:

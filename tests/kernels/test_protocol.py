@@ -20,7 +20,9 @@ LIBRARY = KERNELS.parents[1] / "fastcnn"
 OPS = {path.parent.name for path in KERNELS.glob("*/reference.py")}
 
 MADE_OF = {
+    "augment": {"random"},
     "conv": {"activation", "pool"},  # epilogues
+    "conv_transpose": {"conv"},  # run backwards
     "dense": {"activation", "conv"},  # on the CPU a dense layer is the convolution of one pixel
     "dropout": {"random"},
 }

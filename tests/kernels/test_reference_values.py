@@ -5,7 +5,7 @@ import math
 
 import numpy as np
 import pytest
-from fastcnn_kernels.api import Scalars
+from fastcnn_kernels.api import RULES, Scalars
 from fastcnn_kernels.cases import Case, arrays, cases, output_extents, same_padding, scalars
 from fastcnn_kernels.random.reference import uniform
 from fastcnn_kernels.trial import REFERENCE, run, run_case
@@ -224,6 +224,54 @@ def test_concatenate_backward_takes_one_part():
     assert outputs["dx"].tolist() == [[2, 3]]
 
 
+def test_transposed_convolution_adds_windows_up():
+    x, w = np.array([1.0, 10, 100]).reshape(1, 3, 1), np.array([1.0, 2, 3]).reshape(3, 1, 1)
+    attributes = dict(strides=(2,), padding=((0, 1),), dilation=(1,))
+    y = call("conv_transpose_forward", dict(x=x, w=w, b=[0.5]), dict(y=(1, 6, 1)), batch_size=1, **attributes)["y"]
+    assert y.ravel().tolist() == [1.5, 2.5, 13.5, 20.5, 130.5, 200.5]
+
+
+@pytest.mark.parametrize("case", cases_of("conv_transpose_forward"), ids=str)
+def test_transposed_convolution_is_the_adjoint_of_a_convolution(case: Case):
+    """<conv(u), x> = <u, conv_transpose(x)> for every u."""
+    operands, u = arrays(case), np.random.default_rng(2).standard_normal(case.shapes["y"])
+    y = run_case(case, REFERENCE, operands)["y"] - (0 if operands["b"] is None else operands["b"])
+    there = call("conv_forward", dict(x=u, w=operands["w"], b=None), dict(y=case.shapes["x"]), **case.attributes)["y"]
+    assert np.sum(there * operands["x"]) == pytest.approx(np.sum(u * y))
+
+
+def test_upsampling():
+    x = np.array([0.0, 4, 6]).reshape(1, 3, 1)
+    for factor, interpolation, expected in (
+        (2, "nearest", [0, 0, 4, 4, 6, 6]),
+        (2, "bilinear", [0, 1, 3, 4.5, 5.5, 6]),
+        (3, "bilinear", [0, 0, 4 / 3, 8 / 3, 4, 14 / 3, 16 / 3, 6, 6]),
+    ):
+        attributes = dict(factors=(factor,), interpolation=interpolation)
+        y = call("upsample_forward", dict(x=x), dict(y=(1, 3 * factor, 1)), **attributes)["y"]
+        np.testing.assert_allclose(y.ravel(), expected, atol=1e-12)
+
+
+def test_a_negative_padding_crops():
+    x = np.arange(1.0, 7).reshape(1, 2, 3, 1)
+    y = call("pad", dict(x=x), dict(y=(1, 3, 2, 1)), padding=((0, 1), (1, -2)))["y"]
+    assert y[0, ..., 0].tolist() == [[0, 1], [0, 4], [0, 0]]
+
+
+@pytest.mark.parametrize("case", [*cases_of("pad"), *cases_of("transpose")], ids=str)
+def test_the_gradient_of_a_rearrangement_takes_it_back(case: Case):
+    """<A x, y> = <x, A' y>: what `fastcnn.program.gradients` says is the gradient of these ops is their adjoint."""
+    rng = np.random.default_rng(3)
+    x, y = rng.standard_normal(case.shapes["x"]), rng.standard_normal(case.shapes["y"])
+    backwards = {
+        "pad": lambda padding: dict(padding=tuple((-before, -after) for before, after in padding)),
+        "transpose": lambda axes: dict(axes=tuple(np.argsort(axes).tolist())),
+    }[case.op](**case.attributes)
+    there = call(case.op, dict(x=x), dict(y=y.shape), **case.attributes)["y"]
+    back = call(case.op, dict(x=y), dict(y=x.shape), **backwards)["y"]
+    assert np.sum(there * y) == pytest.approx(np.sum(x * back))
+
+
 def test_batch_norm_normalises_and_moves_the_statistics():
     operands = dict(
         x=[[1.0, 10], [3.0, 10]], gamma=[2.0, 2], beta=[1.0, 5], moving_mean=[0.0, 0], moving_variance=[1.0, 1],
@@ -360,32 +408,44 @@ def test_mean_metric_accumulates_weighted_values():
 # ------ optimizers
 
 
-@pytest.mark.parametrize(
-    ("velocity", "nesterov", "w", "v"),
-    [(None, False, 0.8, None), ([1.0], False, 1.7, 0.7), ([1.0], True, 1.43, 0.7)],
-    ids=["plain", "momentum", "nesterov"],
-)
-def test_sgd(velocity, nesterov, w, v):
-    operands = dict(w=[1.0], dw=[2.0], velocity=velocity, scalars=scalars(learning_rate=0.1))
-    written = call("sgd", operands, {}, dict(scalars="int64"), batch_size=1, momentum=0.9, nesterov=nesterov)
-    assert written["w"][0] == pytest.approx(w)
-    if v is not None:
-        assert written["velocity"][0] == pytest.approx(v)
+def step(w, dw, slots, factor=None, rates=None, **attributes):
+    """What optimizer_step writes at a learning rate of 0.1."""
+    values = scalars(**{"learning_rate": 0.1, "rate": 0.1, **(rates or {})})
+    operands = dict(w=np.array(w), dw=np.array(dw), slots=[np.array(s) for s in slots], factor=factor, scalars=values)
+    shapes = dict(w=(len(w),), dw=(len(w),), slots=[(len(w),)] * len(slots), scalars=values.shape)
+    shapes["factor"] = None if factor is None else (1,)
+    return run(REFERENCE, "optimizer_step", operands, shapes, attributes, dtypes=dict(scalars="int64"), batch_size=1)
+
+
+@pytest.mark.parametrize(("rule", "w", "v"), [("sgd", 0.8, []), ("momentum", 1.7, [0.7]), ("nesterov", 1.43, [0.7])])
+def test_descent(rule, w, v):
+    written = step([1.0], [2.0], [[1.0]] * len(v), rule=rule, beta_1=0.9)
+    assert written["w"].tolist() == pytest.approx([w])
+    assert [slot.item() for slot in written.get("slots", [])] == pytest.approx(v)
 
 
 def test_adam_s_first_step_is_the_learning_rate_whatever_the_gradient():
-    operands = dict(w=[1.0, 1], dw=[5.0, -0.01], m=[0.0, 0], v=[0.0, 0], scalars=scalars(learning_rate=0.1))
-    betas = dict(beta_1=0.9, beta_2=0.999, epsilon=1e-12)
-    written = call("adam", operands, {}, dict(scalars="int64"), batch_size=1, **betas)
+    corrected = dict(rate=0.1 * math.sqrt(1 - 0.999) / (1 - 0.9), epsilon=1e-12)
+    written = step([1.0, 1], [5.0, -0.01], [[0.0, 0], [0.0, 0]], rates=corrected, rule="adam", beta_1=0.9, beta_2=0.999)
     np.testing.assert_allclose(written["w"], [0.9, 1.1])
-    np.testing.assert_allclose(written["m"], [0.5, -0.001])
-    np.testing.assert_allclose(written["v"], [0.025, 1e-7])
+    np.testing.assert_allclose(written["slots"], [[0.5, -0.001], [0.025, 1e-7]])
 
 
-@pytest.mark.parametrize("op", ["sgd", "adam"])
-def test_optimizers_stand_still_after_a_loss_that_is_not_finite(op):
-    stopped = [case for case in cases_of(op) if case.numbers == "stopped"]
-    assert stopped
+def test_a_gradient_is_scaled_then_limited_and_the_weight_decays_first():
+    written = step([1.0, 1, 1], [4.0, -40, 1], [], factor=np.array([0.5]), rule="sgd", clipvalue=3.0, weight_decay=2.0)
+    np.testing.assert_allclose(written["w"], [0.8 - 0.2, 0.8 + 0.3, 0.8 - 0.05])
+
+
+@pytest.mark.parametrize(("limit", "factor"), [(1.3, 0.1), (13.0, 1.0), (26.0, 1.0)])
+def test_clip_factor(limit, factor):
+    operands, shapes = dict(xs=[np.array([3.0, 4]), np.array([[12.0]])]), dict(xs=[(2,), (1, 1)], factor=(1,))
+    written = run(REFERENCE, "clip_factor", operands, shapes, dict(limit=limit), batch_size=1)
+    assert written["factor"].tolist() == pytest.approx([factor])
+
+
+def test_optimizers_stand_still_after_a_loss_that_is_not_finite():
+    stopped = [case for case in cases_of("optimizer_step") if case.numbers == "stopped"]
+    assert {case.attributes["rule"] for case in stopped} == set(RULES)
     for case in stopped:
         operands = arrays(case)
         for name, value in run_case(case, REFERENCE, operands).items():

@@ -44,6 +44,67 @@ CASES = {
         (2, 2, 2),
         [(2, 2, 2, 2), (2,)],
     ),
+    "conv 1-D": Case(lambda: layers.Conv1D(4, 3, strides=2, activation="relu"), (8, 2), (3, 4), [(3, 2, 4), (4,)]),
+    "conv 1-D, causal": Case(lambda: layers.Conv1D(4, 3, padding="causal", dilation_rate=2), (8, 2), (8, 4), [(3, 2, 4), (4,)]),
+    "conv 3-D": Case(
+        lambda: layers.Conv3D(3, (2, 3, 1), padding="same", strides=(1, 2, 1)),
+        (3, 4, 2, 2),
+        (3, 2, 2, 3),
+        [(2, 3, 1, 2, 3), (3,)],
+    ),
+    "transposed conv": Case(lambda: layers.Conv2DTranspose(4, 3, strides=2), (3, 4, 2), (7, 9, 4), [(3, 3, 4, 2), (4,)]),
+    "transposed conv, same, tanh": Case(
+        lambda: layers.Conv2DTranspose(3, (3, 2), strides=(2, 3), padding="same", activation="tanh"),
+        (3, 4, 2),
+        (6, 12, 3),
+        [(3, 2, 3, 2), (3,)],
+    ),
+    "transposed conv, output padding, no bias": Case(
+        lambda: layers.Conv2DTranspose(3, 3, strides=2, output_padding=(1, 0), use_bias=False),
+        (3, 4, 2),
+        (8, 9, 3),
+        [(3, 3, 3, 2)],
+    ),
+    "transposed conv 1-D": Case(lambda: layers.Conv1DTranspose(3, 2, strides=3), (4, 2), (12, 3), [(2, 3, 2), (3,)]),
+    "transposed conv 3-D": Case(
+        lambda: layers.Conv3DTranspose(3, 2, strides=2, padding="same"), (2, 1, 3, 2), (4, 2, 6, 3), [(2, 2, 2, 3, 2), (3,)]
+    ),
+    "depthwise conv": Case(
+        lambda: layers.DepthwiseConv2D(3, depth_multiplier=2, activation="relu"), (5, 6, 3), (3, 4, 6), [(3, 3, 3, 2), (6,)]
+    ),
+    "depthwise conv, strides, no bias": Case(
+        lambda: layers.DepthwiseConv2D((3, 2), strides=2, padding="same", use_bias=False), (5, 6, 3), (3, 3, 3), [(3, 2, 3, 1)]
+    ),
+    "depthwise conv 1-D": Case(lambda: layers.DepthwiseConv1D(3, dilation_rate=2), (8, 3), (4, 3), [(3, 3, 1), (3,)]),
+    "separable conv": Case(
+        lambda: layers.SeparableConv2D(4, 3, depth_multiplier=2, activation="relu"),
+        (5, 6, 3),
+        (3, 4, 4),
+        [(3, 3, 3, 2), (1, 1, 6, 4), (4,)],
+    ),
+    "separable conv 1-D": Case(
+        lambda: layers.SeparableConv1D(4, 3, strides=2, padding="same"), (7, 3), (4, 4), [(3, 3, 1), (1, 3, 4), (4,)]
+    ),
+    "max pool 1-D": Case(lambda: layers.MaxPooling1D(3, strides=2, padding="same"), (8, 2), (4, 2)),
+    "max pool 3-D": Case(lambda: layers.MaxPool3D(), (4, 5, 2, 2), (2, 2, 1, 2)),
+    "average pool 1-D": Case(lambda: layers.AveragePooling1D(), (7, 2), (3, 2)),
+    "average pool 3-D": Case(lambda: layers.AvgPool3D((1, 2, 2), padding="same"), (2, 3, 4, 2), (2, 2, 2, 2)),
+    "global max pool 1-D": Case(lambda: layers.GlobalMaxPooling1D(), (7, 2), (2,)),
+    "global max pool 3-D": Case(lambda: layers.GlobalMaxPool3D(keepdims=True), (2, 3, 4, 2), (1, 1, 1, 2)),
+    "global average pool 1-D": Case(lambda: layers.GlobalAvgPool1D(), (7, 2), (2,)),
+    "global average pool 3-D": Case(lambda: layers.GlobalAveragePooling3D(), (2, 3, 4, 2), (2,)),
+    "upsampling": Case(lambda: layers.UpSampling2D(), (3, 4, 2), (6, 8, 2)),
+    "upsampling, bilinear": Case(lambda: layers.UpSampling2D((2, 3), interpolation="bilinear"), (3, 4, 2), (6, 12, 2)),
+    "upsampling 1-D": Case(lambda: layers.UpSampling1D(3), (4, 2), (12, 2)),
+    "upsampling 3-D": Case(lambda: layers.UpSampling3D((1, 2, 3)), (2, 3, 2, 2), (2, 6, 6, 2)),
+    "zero padding": Case(lambda: layers.ZeroPadding2D(((1, 0), (2, 3))), (3, 4, 2), (4, 9, 2)),
+    "zero padding 1-D": Case(lambda: layers.ZeroPadding1D((0, 2)), (4, 2), (6, 2)),
+    "zero padding 3-D": Case(lambda: layers.ZeroPadding3D((1, 0, 2)), (2, 3, 2, 2), (4, 3, 6, 2)),
+    "cropping": Case(lambda: layers.Cropping2D((1, 0)), (4, 3, 2), (2, 3, 2)),
+    "cropping 1-D": Case(lambda: layers.Cropping1D(), (4, 2), (2, 2)),
+    "cropping 3-D": Case(lambda: layers.Cropping3D(((0, 1), (1, 1), (2, 0))), (3, 3, 4, 2), (2, 1, 2, 2)),
+    "permute": Case(lambda: layers.Permute((3, 1, 2)), (3, 4, 2), (2, 3, 4)),
+    "repeat vector": Case(lambda: layers.RepeatVector(3), (5,), (3, 5)),
     "max pool": Case(lambda: layers.MaxPooling2D(), (5, 6, 2), (2, 3, 2)),
     "max pool, same, overlapping": Case(lambda: layers.MaxPool2D((3, 2), strides=(2, 1), padding="same"), (5, 6, 2), (3, 6, 2)),
     "average pool": Case(lambda: layers.AveragePooling2D((2, 3)), (5, 6, 2), (2, 2, 2)),
@@ -182,6 +243,22 @@ def test_trains_a_step(case: Case) -> None:
     assert np.isfinite(loss).all()
     for variable, old in zip(layer.weights, before, strict=True):
         assert not np.array_equal(variable.value, old), variable.name
+
+
+@pytest.mark.parametrize("device", ["cpu", "emulated"])
+def test_trains_a_step_as_on_the_reference(case: Case, device: str) -> None:
+    if device == "emulated":
+        pytest.importorskip("numba_cuda", reason="CUDA kernels are compiled with the packages of fastcnn[cuda13]")
+    _, model = network(case)
+    x, y = arrays(case, 4), np.arange(4.0, dtype=np.float32)[:, None]
+    start, after = model.get_weights(), {}
+    for where in ("reference", device):
+        model.set_weights(start)
+        model.compile(optimizer="sgd", loss="mse", device=where)
+        loss = model.train_on_batch(x, y)
+        after[where] = [np.asarray(loss), *model.get_weights(), model.predict_on_batch(x)]
+    for want, got in zip(after["reference"], after[device], strict=True):
+        np.testing.assert_allclose(got, want, rtol=1e-4, atol=1e-5)
 
 
 def test_a_frozen_layer_does_not_train(case: Case) -> None:

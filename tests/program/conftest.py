@@ -49,9 +49,10 @@ class Crossentropy:
 class Descent:
     """w -= learning_rate * dw."""
 
-    def emit(self, variable: Variable, gradient: Value, scalars: Value) -> None:
-        operands = dict(w=variable, dw=gradient, velocity=None, scalars=scalars)
-        current_trace().append("sgd", operands, dict(momentum=0.0, nesterov=False))
+    def apply(self, gradients: list[tuple[Variable, Value]], scalars: Value) -> None:
+        for variable, gradient in gradients:
+            operands = dict(w=variable, dw=gradient, slots=[], factor=None, scalars=scalars)
+            current_trace().append("optimizer_step", operands, dict(rule="sgd"))
 
 
 @pytest.fixture

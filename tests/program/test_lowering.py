@@ -26,7 +26,7 @@ def test_training_steps_in_order_without_fusion(net, objective):
         "gather", "conv_forward", "activation_forward", "max_pool_forward", "reshape", "dense_forward", "softmax_forward",
         "gather", "gather", "crossentropy_forward", "weighted_loss",
         "crossentropy_backward", "softmax_backward", "dense_backward", "reshape", "max_pool_backward", "activation_backward",
-        "conv_backward", "sgd", "sgd", "sgd",
+        "conv_backward", "optimizer_step", "optimizer_step", "optimizer_step",
     ]  # fmt: skip
 
 
@@ -35,7 +35,7 @@ def test_fusion_leaves_one_step_for_conv_relu_pool_and_one_for_the_loss(net, obj
     assert names(lowered) == [
         "gather", "conv_pool_forward", "reshape", "dense_forward", "gather", "softmax_crossentropy_forward", "gather",
         "weighted_loss", "softmax_crossentropy_backward", "dense_backward", "reshape", "conv_pool_backward",
-        "sgd", "sgd", "sgd",
+        "optimizer_step", "optimizer_step", "optimizer_step",
     ]  # fmt: skip
 
 

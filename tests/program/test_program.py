@@ -19,7 +19,7 @@ def run_steps(net, objective, batch, backend, steps):
     program.bind([batch[0]], [batch[1]], [np.ones(len(batch[0]), np.float32)])
     losses = []
     for step in range(steps):
-        executor.set(step=step, learning_rate=0.1, iteration=step + 1)
+        executor.set(step=step, rate=0.1)
         executor.reset_metrics()
         program.run()
         total, weight = executor.totals()[0]
@@ -60,7 +60,7 @@ def test_a_loss_that_is_not_finite_stops_the_optimizer_and_is_traced_to_its_laye
     net.kernel.assign(np.full(net.kernel.shape, 1e38))
     program = executor.program("train", 5, DTYPES, TARGETS)
     program.bind([batch[0]], [batch[1]], [np.ones(5, np.float32)])
-    executor.set(step=7, learning_rate=0.1, iteration=1)
+    executor.set(step=7, rate=0.1)
     before = net.weights.value
     program.run()
     assert executor.failed_step() == 7

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from fastcnn import callbacks as cb
-from fastcnn import models
+from fastcnn import models, optimizers
 
 from .conftest import classifier
 
@@ -150,6 +150,64 @@ def test_early_stopping_needs_a_direction() -> None:
         cb.EarlyStopping(mode="biggest")
     with pytest.warns(UserWarning, match="follows 'val_loss', which is not among: loss"):
         drive(cb.EarlyStopping(), [1], "loss")
+
+
+def rates_of(callback: Any, values: list[float]) -> list[float]:
+    """The learning rate after each epoch of these losses, 1 at first."""
+    optimizer = SimpleNamespace(learning_rate=1.0)
+    callback.set_model(SimpleNamespace(optimizer=optimizer))
+    callback.on_train_begin()
+    rates = []
+    for epoch, value in enumerate(values):
+        callback.on_epoch_end(epoch, {"val_loss": value})
+        rates.append(optimizer.learning_rate)
+    return rates
+
+
+@pytest.mark.parametrize(
+    ("options", "values", "rates"),
+    [
+        (dict(patience=2), [3, 3, 3, 3, 3], [1, 1, 0.5, 0.5, 0.25]),
+        (dict(patience=2), [3, 3, 2, 2, 2, 1], [1, 1, 1, 1, 0.5, 0.5]),  # an improvement starts patience again
+        (dict(patience=1, cooldown=2), [3, 3, 3, 3, 3, 3], [1, 0.5, 0.5, 0.25, 0.25, 0.125]),
+        (dict(patience=1, min_delta=1.0), [3, 2.5, 2.2], [1, 0.5, 0.25]),
+        (dict(patience=1, min_lr=0.4), [3, 3, 3, 3], [1, 0.5, 0.4, 0.4]),
+        (dict(patience=1, mode="max"), [1, 2, 1, 3], [1, 1, 0.5, 0.5]),
+    ],
+)
+def test_reduce_on_plateau(options: dict, values: list[float], rates: list[float]) -> None:
+    assert rates_of(cb.ReduceLROnPlateau(factor=0.5, **options), values) == pytest.approx(rates)
+
+
+def test_reduce_on_plateau_needs_a_rate_that_can_be_set(data: tuple) -> None:
+    model = classifier()
+    model.compile(optimizers.SGD(lambda step: 0.1), "sparse_categorical_crossentropy")
+    with pytest.raises(TypeError, match="follows a learning-rate schedule"):
+        model.fit(*data, epochs=3, callbacks=cb.ReduceLROnPlateau("loss", patience=0, min_delta=9.0), verbose=0)
+    with pytest.raises(ValueError, match="factor must lie between 0 and 1, got 2"):
+        cb.ReduceLROnPlateau(factor=2)
+
+
+def test_reduce_on_plateau_notes_the_rate(data: tuple, capsys: pytest.CaptureFixture[str]) -> None:
+    model = compiled()
+    plateau = cb.ReduceLROnPlateau("loss", factor=0.5, patience=1, min_delta=9.0, verbose=1)
+    history = model.fit(*data, epochs=4, callbacks=plateau, verbose=0).history
+    assert history["learning_rate"] == pytest.approx([0.01, 0.01, 0.005, 0.0025])
+    assert "Epoch 2: the learning rate becomes 0.005" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("schedule", [lambda epoch: 0.5**epoch, lambda epoch, rate: rate / 2 if epoch else 1.0])
+def test_scheduler_takes_functions_of_one_or_two_numbers(schedule: Any, data: tuple) -> None:
+    history = compiled().fit(*data, epochs=3, callbacks=cb.LearningRateScheduler(schedule), verbose=0).history
+    assert history["learning_rate"] == [1.0, 0.5, 0.25]
+
+
+def test_an_error_inside_a_schedule_is_not_taken_for_a_missing_argument(data: tuple) -> None:
+    def broken(epoch: int, rate: float) -> float:
+        return rate * None  # type: ignore[operator]
+
+    with pytest.raises(TypeError, match="unsupported operand"):
+        compiled().fit(*data, callbacks=cb.LearningRateScheduler(broken), verbose=0)
 
 
 @pytest.mark.parametrize("cut", range(1, 6))

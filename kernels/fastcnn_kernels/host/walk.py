@@ -2,7 +2,7 @@
 
     walk             the argument row of a kernel over batch tensors of one logical shape, with any halos
     walk_parameters  the same for parameters: an output is a row of the last axis
-    row element sample_address stride present number real    inlined into kernels: what the argument row holds
+    row line_address element sample_address stride present number real    inlined into kernels: what the argument row holds
 
 A row of arguments is a header, the kernel's own numbers, and eight int64 an operand:
 
@@ -113,6 +113,13 @@ def sample_address(a, operand, sample):
     """Address of an operand's sample."""
     o = OPERANDS + OPERAND * operand
     return a[o] + sample * a[o + SAMPLE]
+
+
+@inlined
+def line_address(a, operand, sample, block, plane, index):
+    """Address of a line of a plane of a block of an operand's sample."""
+    o = OPERANDS + OPERAND * operand
+    return a[o] + sample * a[o + SAMPLE] + block * a[o + BLOCK] + plane * a[o + PLANE] + index * a[o + ROW]
 
 
 @inlined

@@ -13,7 +13,7 @@ import numpy as np
 
 from ..host.functions import inlined
 from ..host.runner import kernel
-from ..host.walk import BLOCK, DEPTH, HEIGHT, PLANE, ROW, WIDTH, number, present, sample_address, stride, walk
+from ..host.walk import DEPTH, HEIGHT, PLANE, ROW, WIDTH, line_address, number, present, stride, walk
 from ..simd import (
     is_nan,
     load_f32x16,
@@ -93,13 +93,6 @@ def _window(a, axis, o):
 
 
 @inlined
-def _line(a, operand, n, b, d, h):
-    """Address of line h of plane d of block b of a sample."""
-    block = sample_address(a, operand, n) + b * stride(a, operand, BLOCK)
-    return block + d * stride(a, operand, PLANE) + h * stride(a, operand, ROW)
-
-
-@inlined
 def _maximum(a, x, d0, d1, h0, h1, w0, w1):
     """The largest pixel, and its position, of the part of a window that begins at address x; the first NaN wins."""
     plane, line, kh, kw = stride(a, 1, PLANE), stride(a, 1, ROW), number(a, _H + 1), number(a, _W + 1)
@@ -148,7 +141,7 @@ def _zero(a, n, b):
     """Zero the interior of a block of dx, operand 1."""
     for d in range(number(a, _D)):
         for h in range(number(a, _H)):
-            where = _line(a, 1, n, b, d, h)
+            where = line_address(a, 1, n, b, d, h)
             for w in range(number(a, _W)):
                 store_f32x16(where + 64 * w, splat(np.float32(0)))
 
@@ -162,7 +155,8 @@ def max_pool_forward_kernel(a, first, last):
                 d, d0, d1 = _window(a, _D, od)
                 for oh in range(a[HEIGHT]):
                     h, h0, h1 = _window(a, _H, oh)
-                    y, x, argmax = _line(a, 0, n, b, od, oh), _line(a, 1, n, b, d, h), _line(a, 2, n, b, od, oh)
+                    y, argmax = line_address(a, 0, n, b, od, oh), line_address(a, 2, n, b, od, oh)
+                    x = line_address(a, 1, n, b, d, h)
                     for ow in range(a[WIDTH]):
                         w, w0, w1 = _window(a, _W, ow)
                         best, winner = _maximum(a, x + 64 * w, d0, d1, h0, h1, w0, w1)
@@ -182,7 +176,7 @@ def average_pool_forward_kernel(a, first, last):
                 d, d0, d1 = _window(a, _D, od)
                 for oh in range(a[HEIGHT]):
                     h, h0, h1 = _window(a, _H, oh)
-                    y, x = _line(a, 0, n, b, od, oh), _line(a, 1, n, b, d, h)
+                    y, x = line_address(a, 0, n, b, od, oh), line_address(a, 1, n, b, d, h)
                     for ow in range(a[WIDTH]):
                         w, w0, w1 = _window(a, _W, ow)
                         count = splat(np.float32((d1 - d0) * (h1 - h0) * (w1 - w0)))
@@ -199,7 +193,8 @@ def pool_backward_kernel(a, first, last):
                 d, d0, d1 = _window(a, _D, od)
                 for oh in range(a[HEIGHT]):
                     h, h0, h1 = _window(a, _H, oh)
-                    dy, dx, argmax = _line(a, 0, n, b, od, oh), _line(a, 1, n, b, d, h), _line(a, 2, n, b, od, oh)
+                    dy, argmax = line_address(a, 0, n, b, od, oh), line_address(a, 2, n, b, od, oh)
+                    dx = line_address(a, 1, n, b, d, h)
                     for ow in range(a[WIDTH]):
                         w, w0, w1 = _window(a, _W, ow)
                         gradient, winner = load_f32x16(dy + 64 * ow), splat_u32(np.uint32(0))

@@ -17,10 +17,10 @@ from numba.cuda.types import float32, int32, uint8, uint32
 
 from ..api import Extents, Padding
 from ..device.kernel import CudaKernel, kernel
+from ..device.pixels import THREADS, loader, pixel, place, storer
 from ..device.tiles import ceil_div
-from ..ptx import inlined, load4, store4
+from ..ptx import inlined
 
-THREADS = 256
 NOBODY = 0xFFFFFFFF
 
 
@@ -83,59 +83,11 @@ NUMBERS = ", u32" * 11
 # ------ pieces
 
 
-@cache
-def _place(vector: int) -> Any:
-    """place(D, H, W, C) -> (i, n, d, h, w, c): the thread's first element of a tensor with these extents, and its
-    coordinates."""
-
-    def place(D, H, W, C):
-        i = uint32((cuda.blockIdx.x * THREADS + cuda.threadIdx.x) * vector)
-        pixel = uint32(i // C)
-        row = uint32(pixel // W)
-        plane = uint32(row // H)
-        n = uint32(plane // D)
-        return i, n, uint32(plane - n * D), uint32(row - plane * H), uint32(pixel - row * W), uint32(i - pixel * C)
-
-    return inlined(place)
-
-
-@inlined
-def _pixel(n, d, h, w, c, D, H, W, C):
-    """The element at these coordinates."""
-    return uint32((((n * D + d) * H + h) * W + w) * C + c)
-
-
 @inlined
 def _inside(o, stride, window, before, extent):
     """How many pixels of window o lie inside the image, along one axis."""
     first = uint32(o * stride)
     return uint32(min(uint32(first + window), uint32(before + extent)) - max(first, before))
-
-
-@cache
-def _loader(vector: int) -> Any:
-    """load(mine, memory, i): mine = memory[i : i+vector]."""
-
-    def four(mine, memory, i):
-        load4(mine, 0, memory, i)
-
-    def one(mine, memory, i):
-        mine[0] = memory[i]
-
-    return inlined(four if vector == 4 else one)
-
-
-@cache
-def _storer(vector: int) -> Any:
-    """store(memory, i, mine): memory[i : i+vector] = mine."""
-
-    def four(memory, i, mine):
-        store4(memory, i, mine, 0)
-
-    def one(memory, i, mine):
-        memory[i] = mine[0]
-
-    return inlined(four if vector == 4 else one)
 
 
 def _variant(vector: int, window: Extents, strides: Extents, *words: str) -> str:
@@ -150,7 +102,7 @@ def max_pool_forward_kernel(vector: int, window: Extents, strides: Extents, posi
     """The kernel for a window and strides; `positions` is argmax's dtype."""
     (window_d, window_h, window_w), (stride_d, stride_h, stride_w) = window, strides
     position, word = (uint8, "u8*") if positions == "uint8" else (int32, "i32*")
-    place, load, store = _place(vector), _loader(vector), _storer(vector)
+    at, load, store = place(vector), loader(vector), storer(vector)
     variant = _variant(vector, window, strides, positions)
 
     @kernel(f"f32*, f32*, {word}" + NUMBERS, threads=THREADS, registers=64, variant=variant)
@@ -160,7 +112,7 @@ def max_pool_forward_kernel(vector: int, window: Extents, strides: Extents, posi
         overlap."""
         best, value = cuda.local.array(vector, float32), cuda.local.array(vector, float32)
         winner, won = cuda.local.array(vector, uint32), cuda.local.array(vector, position)
-        i, n, d, h, w, c = place(OD, OH, OW, C)
+        i, n, d, h, w, c = at(OD, OH, OW, C)
         if i >= total:
             return
         for e in range(vector):
@@ -172,7 +124,7 @@ def max_pool_forward_kernel(vector: int, window: Extents, strides: Extents, posi
                     x_d, x_h = uint32(d * stride_d + k_d - before_d), uint32(h * stride_h + k_h - before_h)
                     x_w = uint32(w * stride_w + k_w - before_w)
                     if x_d < D and x_h < H and x_w < W:
-                        load(value, x, _pixel(n, x_d, x_h, x_w, c, D, H, W, C))
+                        load(value, x, pixel(n, x_d, x_h, x_w, c, D, H, W, C))
                         for e in range(vector):
                             is_nan = value[e] != value[e] and best[e] == best[e]
                             if winner[e] == uint32(NOBODY) or value[e] > best[e] or is_nan:
@@ -192,7 +144,7 @@ def max_pool_backward_kernel(vector: int, window: Extents, strides: Extents, pos
     (window_d, window_h, window_w), (stride_d, stride_h, stride_w) = window, strides
     reach_d, reach_h, reach_w = (ceil_div(k, s) for k, s in zip(window, strides, strict=True))
     position, word = (uint8, "u8*") if positions == "uint8" else (int32, "i32*")
-    place, load, store, load_winner = _place(vector), _loader(vector), _storer(vector), _loader(vector)
+    at, load, store, load_winner = place(vector), loader(vector), storer(vector), loader(vector)
     variant = _variant(vector, window, strides, positions)
 
     @kernel(f"{word}, f32*, f32*" + NUMBERS, threads=THREADS, registers=64, variant=variant)
@@ -203,7 +155,7 @@ def max_pool_backward_kernel(vector: int, window: Extents, strides: Extents, pos
         """
         total_gradient, gradient = cuda.local.array(vector, float32), cuda.local.array(vector, float32)
         winner = cuda.local.array(vector, position)
-        i, n, d, h, w, c = place(D, H, W, C)
+        i, n, d, h, w, c = at(D, H, W, C)
         if i >= total:
             return
         p_d, p_h, p_w = uint32(d + before_d), uint32(h + before_h), uint32(w + before_w)
@@ -221,7 +173,7 @@ def max_pool_backward_kernel(vector: int, window: Extents, strides: Extents, pos
                     o_w = uint32(first_w - (reach_w - 1 - back_w))
                     k_w = uint32(p_w - o_w * stride_w)
                     if o_d < OD and o_h < OH and o_w < OW and k_d < window_d and k_h < window_h and k_w < window_w:
-                        here = _pixel(n, o_d, o_h, o_w, c, OD, OH, OW, C)
+                        here = pixel(n, o_d, o_h, o_w, c, OD, OH, OW, C)
                         k = uint32((k_d * window_h + k_h) * window_w + k_w)
                         load(gradient, dy, here)
                         load_winner(winner, argmax, here)
@@ -240,14 +192,14 @@ def max_pool_backward_kernel(vector: int, window: Extents, strides: Extents, pos
 def average_pool_forward_kernel(vector: int, window: Extents, strides: Extents) -> CudaKernel:
     """The kernel for a window and strides."""
     (window_d, window_h, window_w), (stride_d, stride_h, stride_w) = window, strides
-    place, load, store = _place(vector), _loader(vector), _storer(vector)
+    at, load, store = place(vector), loader(vector), storer(vector)
 
     @kernel("f32*, f32*" + NUMBERS, threads=THREADS, registers=64, variant=_variant(vector, window, strides))
     def average_pool_forward(x, y, total, D, H, W, OD, OH, OW, C, before_d, before_h, before_w):
         """y[n, o, c] = mean of x[n, o*stride + k - before, c] over the positions k of the window inside the image, added in
         row-major order. A thread reads its window once: 4 bytes an element of x where windows do not overlap."""
         sums, value, count = cuda.local.array(vector, float32), cuda.local.array(vector, float32), float32(0)
-        i, n, d, h, w, c = place(OD, OH, OW, C)
+        i, n, d, h, w, c = at(OD, OH, OW, C)
         if i >= total:
             return
         for e in range(vector):
@@ -258,7 +210,7 @@ def average_pool_forward_kernel(vector: int, window: Extents, strides: Extents) 
                     x_d, x_h = uint32(d * stride_d + k_d - before_d), uint32(h * stride_h + k_h - before_h)
                     x_w = uint32(w * stride_w + k_w - before_w)
                     if x_d < D and x_h < H and x_w < W:
-                        load(value, x, _pixel(n, x_d, x_h, x_w, c, D, H, W, C))
+                        load(value, x, pixel(n, x_d, x_h, x_w, c, D, H, W, C))
                         for e in range(vector):
                             sums[e] += value[e]
                         count += float32(1)
@@ -274,7 +226,7 @@ def average_pool_backward_kernel(vector: int, window: Extents, strides: Extents)
     """The kernel for a window and strides."""
     (window_d, window_h, window_w), (stride_d, stride_h, stride_w) = window, strides
     reach_d, reach_h, reach_w = (ceil_div(k, s) for k, s in zip(window, strides, strict=True))
-    place, load, store = _place(vector), _loader(vector), _storer(vector)
+    at, load, store = place(vector), loader(vector), storer(vector)
 
     @kernel("f32*, f32*" + NUMBERS, threads=THREADS, registers=64, variant=_variant(vector, window, strides))
     def average_pool_backward(dy, dx, total, D, H, W, OD, OH, OW, C, before_d, before_h, before_w):
@@ -283,7 +235,7 @@ def average_pool_backward_kernel(vector: int, window: Extents, strides: Extents)
         A pixel is in at most ceil(window / stride) windows an axis, which are read in row-major order.
         """
         sums, gradient = cuda.local.array(vector, float32), cuda.local.array(vector, float32)
-        i, n, d, h, w, c = place(D, H, W, C)
+        i, n, d, h, w, c = at(D, H, W, C)
         if i >= total:
             return
         p_d, p_h, p_w = uint32(d + before_d), uint32(h + before_h), uint32(w + before_w)
@@ -302,7 +254,7 @@ def average_pool_backward_kernel(vector: int, window: Extents, strides: Extents)
                     if o_d < OD and o_h < OH and o_w < OW and holds:
                         count = _inside(o_d, stride_d, window_d, before_d, D) * _inside(o_h, stride_h, window_h, before_h, H)
                         count *= _inside(o_w, stride_w, window_w, before_w, W)
-                        load(gradient, dy, _pixel(n, o_d, o_h, o_w, c, OD, OH, OW, C))
+                        load(gradient, dy, pixel(n, o_d, o_h, o_w, c, OD, OH, OW, C))
                         for e in range(vector):
                             sums[e] += gradient[e] / float32(uint32(count))
         store(dx, i, sums)

@@ -1,6 +1,7 @@
 """Reshaping, joining and averaging on the CPU.
 
     reshape                                    runs of channels, from the blocks of x to the blocks of y
+    reshape_parameters                         number by number: weights are small
     concatenate_forward concatenate_backward   strided copies; a misaligned channel offset splits each vector in two
     mean_forward mean_backward                 the mean of a sample
 """
@@ -23,6 +24,7 @@ from ..host.walk import (
     ROWS,
     WIDTH,
     number,
+    parameter_rows,
     real,
     row,
     sample_address,
@@ -35,6 +37,7 @@ from ..simd import (
     horizontal_sum_f64,
     load_f32,
     load_f32x16,
+    quotient,
     select,
     splat,
     splat_f64,
@@ -50,6 +53,16 @@ def reshape(plan: Any, x: Any, y: Any) -> None:
     plan.launch(
         reshape_kernel, lambda at: walk(at, (), numbers, others=(x, y), like=x), reads=[x], writes=[y]
     )
+
+
+def reshape_parameters(plan: Any, x: Any, y: Any) -> None:
+    """The same for parameters."""
+    widths = x.shape[-1], y.shape[-1]
+
+    def arguments(at: Any) -> list[int]:
+        return [at(x), at(y), *widths, *(64 * blocks_of(width) for width in widths)]
+
+    plan.launch(reshape_parameters_kernel, arguments, reads=[x], writes=[y], outputs=parameter_rows(y))
 
 
 def concatenate_forward(plan: Any, xs: Sequence[Any], y: Any, *, axis: int) -> None:
@@ -161,6 +174,16 @@ def reshape_kernel(a, first, last):
             xc, xw, xh, xd = _next(a, 0, xc, xw, xh, xd, count)
             yc, yw, yh, yd = _next(a, 1, yc, yw, yh, yd, count)
             done += count
+
+
+@kernel
+def reshape_parameters_kernel(a, first, last):
+    """Rows first .. last - 1 of y = x's elements in logical order. a: x, y, their last extents, bytes of a row of each."""
+    for r in range(first, last):
+        for c in range(a[3]):
+            source = quotient(r * a[3] + c, a[2])
+            value = load_f32(a[0] + source * a[4] + 4 * (r * a[3] + c - source * a[2]))
+            store_f32(a[1] + r * a[5] + 4 * c, value)
 
 
 @kernel

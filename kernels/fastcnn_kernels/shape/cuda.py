@@ -1,6 +1,6 @@
 """Reshape, concatenation and the mean of a sample on the GPU. In C order each of the first two copies runs of rows.
 
-    reshape                 one row
+    reshape                 one row; reshape_parameters the same
     concatenate_forward     a launch an input: its runs go to every row of y
     concatenate_backward    a run of every row of dy
     mean_forward, mean_backward
@@ -25,6 +25,11 @@ THREADS = 256
 def reshape(plan: Any, x: Any, y: Any) -> None:
     """y = x's elements in C order, in y's shape."""
     _copy(plan, x, y, rows=1, width=x.size)
+
+
+def reshape_parameters(plan: Any, x: Any, y: Any) -> None:
+    """The same for parameters."""
+    reshape(plan, x, y)
 
 
 def concatenate_forward(plan: Any, xs: Any, y: Any, *, axis: int) -> None:

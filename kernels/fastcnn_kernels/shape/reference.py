@@ -1,4 +1,4 @@
-"""Reshape, concatenation and the mean of a sample, in NumPy."""
+"""Reshape (of images and of parameters), concatenation and the mean of a sample, in NumPy."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -11,6 +11,11 @@ Array = NDArray[Any]
 
 def reshape(plan: Any, x: Any, y: Any) -> None:
     """y = x's elements in C order, in y's shape."""
+    plan.launch(_reshape, x, y)
+
+
+def reshape_parameters(plan: Any, x: Any, y: Any) -> None:
+    """The same for parameters."""
     plan.launch(_reshape, x, y)
 
 

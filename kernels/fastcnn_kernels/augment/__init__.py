@@ -1,0 +1,1 @@
+"""Augmentation of pictures: random affine maps, brightness and contrast, erased rectangles."""

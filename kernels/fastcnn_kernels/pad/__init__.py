@@ -1,0 +1,1 @@
+"""Zero padding and cropping."""

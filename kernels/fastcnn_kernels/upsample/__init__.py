@@ -1,0 +1,1 @@
+"""Nearest and bilinear upsampling by whole factors."""
