@@ -3,6 +3,7 @@
     layers models applications   what networks are made of
     losses optimizers metrics callbacks initializers activations   what training is made of
     datasets utils               data, seeds, checks
+    explain                      what a trained network computes, looks at, and finds alike
     ops                          what custom layers and losses are composed of
     set_device set_num_threads   where and on how many threads programs run
 """
@@ -15,8 +16,8 @@ from .backends import get_device, get_num_threads, set_device, set_num_threads
 __version__ = "0.1.0"
 
 _MODULES = (
-    "activations", "applications", "callbacks", "datasets", "initializers", "layers", "losses", "metrics", "models", "ops",
-    "optimizers", "utils",
+    "activations", "applications", "callbacks", "datasets", "explain", "initializers", "layers", "losses", "metrics", "models",
+    "ops", "optimizers", "utils",
 )  # fmt: skip
 __all__ = ["get_device", "get_num_threads", "set_device", "set_num_threads", *_MODULES]
 

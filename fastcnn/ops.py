@@ -9,6 +9,7 @@ the batch axis first, (N, [D, [H,]] W, C); errors show the arithmetic.
     activations     relu leaky_relu sigmoid tanh softmax activation
     elementwise     add subtract multiply maximum add_n affine square abs exp log dropout
     shape           reshape flatten concatenate mean transpose pad upsample
+    augmentation    random_affine random_brightness random_contrast random_erasing
     losses          crossentropy softmax_crossentropy binary_crossentropy sigmoid_crossentropy
 """
 
@@ -16,7 +17,7 @@ import math
 from collections.abc import Sequence
 from typing import Any
 
-from fastcnn_kernels.api import INTERPOLATIONS
+from fastcnn_kernels.api import FILL_MODES, INTERPOLATIONS, TRANSFORMS
 
 from .trace import Value, current_trace
 from .utils.suggest import unknown
@@ -29,6 +30,7 @@ __all__ = [
     "relu", "leaky_relu", "sigmoid", "tanh", "softmax", "activation",
     "add", "subtract", "multiply", "maximum", "add_n", "affine", "square", "abs", "exp", "log", "dropout",
     "reshape", "flatten", "concatenate", "mean", "transpose", "pad", "upsample",
+    "random_affine", "random_brightness", "random_contrast", "random_erasing",
     "crossentropy", "softmax_crossentropy", "binary_crossentropy", "sigmoid_crossentropy",
 ]  # fmt: skip
 
@@ -447,6 +449,113 @@ def upsample(x: Value, factors: Spatial, interpolation: str = "nearest") -> Valu
         raise unknown("interpolation", interpolation, INTERPOLATIONS)
     shape = (x.shape[0], *(n * factor for n, factor in zip(size, scale, strict=True)), x.shape[-1])
     return _emit("upsample_forward", dict(x=x), dict(factors=scale, interpolation=interpolation), shape)
+
+
+# Augmentation: each sample of a batch is changed by random numbers of its own. They depend on the seed, on the training step
+# and on the op's place in the network; with `seed`, on that and the step, so that ops of one seed draw the same. No gradient.
+
+LARGEST_PICTURE = 8192
+"""Pixels along an axis of which maps keep account."""
+
+
+def random_affine(
+    x: Value,
+    transform: str,
+    low: Sequence[float],
+    high: Sequence[float],
+    *,
+    size: Sequence[int] | None = None,
+    interpolation: str = "bilinear",
+    fill_mode: str = "reflect",
+    fill_value: float = 0.0,
+    seed: int | None = None,
+) -> Value:
+    """x (N, H, W, C) seen through a random map: (N, *size, C), by default as large as x.
+
+    transform   "flip", "translation", "crop", "rotation" or "zoom"; its numbers: see TRANSFORMS in fastcnn_kernels.api
+    low, high   ends of the range of the number of rows and of that of columns; or of one number for both
+    fill_mode   what lies beyond the edges: "constant", "nearest", "reflect" or "wrap"
+    """
+    extents_of_x = _picture(x, "an affine map")
+    for kind, name, known in (
+        ("transform", transform, TRANSFORMS),
+        ("interpolation", interpolation, INTERPOLATIONS),
+        ("fill_mode", fill_mode, FILL_MODES),
+    ):
+        if name not in known:
+            raise unknown(kind, name, known)
+    target = tuple(size) if size is not None else extents_of_x
+    if max(*target, *extents_of_x) > LARGEST_PICTURE:
+        raise ValueError(f"pictures for affine maps have at most {LARGEST_PICTURE} pixels a side, got {extents_of_x}")
+    trace = current_trace()
+    maps = trace.new((x.shape[0], 6), "int32", f"{trace.source.rpartition('/')[2]}.maps")
+    ends = dict(low=tuple(map(float, low)), high=tuple(map(float, high)))
+    reads = dict(scalars=trace.scalars, before=None)
+    trace.append("random_affine", {**reads, "y": maps}, {"transform": transform, **ends, **_stream(seed)})
+    attributes = dict(interpolation=interpolation, fill_mode=fill_mode, fill_value=float(fill_value))
+    return _emit("affine_sample", dict(x=x, maps=maps), attributes, (x.shape[0], *target, x.shape[-1]))
+
+
+def random_brightness(
+    x: Value, low: float, high: float, value_range: Sequence[float], seed: int | None = None
+) -> Value:
+    """x (N, H, W, C) plus a number from [low, high) for each sample, limited to value_range."""
+    return _adjust(x, None, low, high, value_range, seed)
+
+
+def random_contrast(x: Value, low: float, high: float, value_range: Sequence[float], seed: int | None = None) -> Value:
+    """(x - mean) * factor + mean, limited to value_range: the mean of each channel of a sample of x (N, H, W, C), a factor from
+    [low, high) for each sample."""
+    return _adjust(x, global_average_pool(x, keepdims=True), low, high, value_range, seed)
+
+
+def random_erasing(
+    x: Value,
+    scale: Sequence[float],
+    probability: Sequence[float],
+    fill: Sequence[float] | None,
+    value_range: Sequence[float],
+    seed: int | None = None,
+) -> Value:
+    """x (N, H, W, C) with a random rectangle filled, in some samples.
+
+    scale        ends of the range of two shares; the rectangle's sides are their square roots times the picture's
+    probability  ends of the range of the probability of a rectangle
+    fill         one number, or one for each of at most four channels; None is noise: normal numbers (the sum of sixteen random
+                 bytes, shifted and scaled) times value_range[1]. Limited to value_range
+    """
+    height, width = _picture(x, "erasing")
+    if fill is not None and len(fill) != 1 and not (len(fill) == x.shape[-1] and len(fill) <= 4):
+        raise ValueError(f"the fill must be one number, or one a channel of at most 4, got {tuple(fill)} for shape {x.shape}")
+    trace, stream = current_trace(), _stream(seed)
+    boxes = trace.new((x.shape[0], 4), "int32", f"{trace.source.rpartition('/')[2]}.boxes")
+    ranges = dict(size=(height, width), scale=tuple(map(float, scale)), probability=tuple(map(float, probability)))
+    trace.append("random_box", dict(scalars=trace.scalars, y=boxes), {**ranges, **stream})
+    filling = dict(fill=None if fill is None else tuple(map(float, fill)), **_limits(value_range))
+    return _emit("erase", dict(x=x, boxes=boxes, scalars=trace.scalars), {**filling, **stream}, x.shape)
+
+
+def _adjust(x: Value, centre: Value | None, low: float, high: float, value_range: Sequence[float], seed: int | None) -> Value:
+    _picture(x, "brightness and contrast")
+    trace = current_trace()
+    amounts = trace.new(x.shape[:1], name=f"{trace.source.rpartition('/')[2]}.amounts")
+    attributes = dict(low=float(low), high=float(high), **_stream(seed))
+    trace.append("random_uniform", dict(scalars=trace.scalars, y=amounts), attributes)
+    return _emit("adjust", dict(x=x, centre=centre, amounts=amounts), _limits(value_range), x.shape)
+
+
+def _limits(value_range: Sequence[float]) -> dict[str, Any]:
+    return dict(low=float(value_range[0]), high=float(value_range[1]))
+
+
+def _picture(x: Value, what: str) -> tuple[int, ...]:
+    if len(x.shape) != 4:
+        raise ValueError(f"{what} expects pictures (batch, height, width, channels), got shape {x.shape}")
+    return _known(x)[:-1]
+
+
+def _stream(seed: int | None) -> dict[str, Any]:
+    return dict(op_id=current_trace().next_random_id() if seed is None else 0, seed=seed)
 
 
 # Losses: one number a sample.

@@ -105,12 +105,14 @@ class Trace:
     """The steps of one mode of a model, for any batch size.
 
     `training` switches dropout on and batch normalisation to batch statistics. `random_ids` counts the steps that draw random
-    numbers: the count is the stable id that keys them.
+    numbers: the count is the stable id that keys them. `results` has what each layer returned (the first time that it was
+    called), by the path of scopes that leads to it.
     """
 
     training: bool = False
     steps: list[Step] = field(default_factory=list)
     random_ids: int = 0
+    results: dict[str, Any] = field(default_factory=dict)
     scalars: Value = field(default_factory=lambda: Value((8,), "int64", "scalars", "plain"))
     _scopes: list[str] = field(default_factory=list)
     _token: Any = None

@@ -1,6 +1,6 @@
 """The command `fastcnn`: one module a command, and `main`, which finds it.
 
-train evaluate predict summary devices kernels verify warmup
+train evaluate predict explain search summary devices kernels verify warmup
             the commands: each has `describe(parser)` and `run(arguments) -> exit code`
 arguments   the parser that all share: its errors, its kinds of values
 recipes     what is trained how where nothing else is said; `Options`, all choices of one run
@@ -26,6 +26,8 @@ COMMANDS = {
     "train": "train a network and leave it in a folder",
     "evaluate": "measure a trained network on test data",
     "predict": "name the class of pictures",
+    "explain": "draw what a network computes, and what it looks at",
+    "search": "find the pictures that are most like another",
     "summary": "show a network's layers, shapes and costs",
     "devices": "show what can be computed on here, and why not",
     "kernels": "show the CUDA kernels, and what compilers make of them",

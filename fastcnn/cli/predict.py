@@ -10,8 +10,7 @@ from fastcnn.cli.arguments import Parser, device_option
 from fastcnn.cli.pictures import scaled
 from fastcnn.cli.runs import saved_model
 from fastcnn.datasets.folder import load_image
-
-MODES = {1: "grayscale", 3: "rgb"}
+from fastcnn.explain.embeddings import MODES, picture_shape
 
 
 def describe(parser: Parser) -> None:
@@ -28,23 +27,22 @@ def run(arguments: Any) -> int:
     data = notes.get("data", {})
     if data.get("float"):
         print("note: trained on floats; pictures are given to it as 0 to 1, which may not be their scale", file=sys.stderr)
-    probabilities = model.predict(_read(model, arguments.images), verbose=0)
-    print(_table(arguments.images, probabilities, _class_names(data, probabilities.shape[-1])))
+    probabilities = model.predict(read(model, arguments.images), verbose=0)
+    print(_table(arguments.images, probabilities, class_names(data, probabilities.shape[-1])))
     return 0
 
 
-def _read(model: Any, images: Sequence[str]) -> np.ndarray:
+def read(model: Any, images: Sequence[str]) -> np.ndarray:
     """The pictures as the network takes them, float32 (n, height, width, channels) from 0 to 1."""
-    takes, gives = ([tensor.shape[1:] for tensor in tensors] for tensors in (model.inputs, model.outputs))
-    if len(takes) > 1 or len(takes[0]) != 3 or takes[0][-1] not in MODES:
-        raise ValueError(f"{model.name} takes {takes}, not one picture of (height, width, 1 or 3 channels)")
+    height, width, channels = picture_shape(model)
+    gives = [tensor.shape[1:] for tensor in model.outputs]
     if len(gives) > 1 or len(gives[0]) != 1 or gives[0][-1] < 2:
         raise ValueError(f"{model.name} gives {gives}, not one probability a class, of two classes or more")
-    height, width, channels = takes[0]
     return np.stack([scaled(load_image(image, (height, width), MODES[channels])) for image in images])
 
 
-def _class_names(data: Mapping[str, Any], classes: int) -> list[str]:
+def class_names(data: Mapping[str, Any], classes: int) -> list[str]:
+    """The names of a run's classes, or numbers where it has none for as many."""
     names: list[str] = data.get("class_names", [])
     return names if len(names) == classes else [str(k) for k in range(classes)]
 

@@ -8,11 +8,23 @@ resizing         UpSampling1D ..., ZeroPadding1D ..., Cropping1D ...
 activation       Activation ReLU LeakyReLU Softmax
 normalization    BatchNormalization
 regularization   Dropout
+augmentation     RandomFlip RandomCrop RandomTranslation RandomRotation RandomZoom
+                 RandomBrightness RandomContrast RandomErasing
 merging          Add Concatenate
 configuration    serialize deserialize
 """
 
 from .activation import Activation, LeakyReLU, ReLU, Softmax
+from .augmentation import (
+    RandomBrightness,
+    RandomContrast,
+    RandomCrop,
+    RandomErasing,
+    RandomFlip,
+    RandomRotation,
+    RandomTranslation,
+    RandomZoom,
+)
 from .base import Layer, LayerError
 from .configuration import deserialize, serialize
 from .convolutional import (
@@ -94,5 +106,7 @@ __all__ = [
     "Cropping1D", "Cropping2D", "Cropping3D", "Permute", "RepeatVector",
     "Dense", "Flatten", "Reshape", "Activation", "ReLU", "LeakyReLU", "Softmax",
     "Dropout", "BatchNormalization", "Add", "Concatenate",
+    "RandomFlip", "RandomCrop", "RandomTranslation", "RandomRotation", "RandomZoom",
+    "RandomBrightness", "RandomContrast", "RandomErasing",
     "serialize", "deserialize",
 ]  # fmt: skip

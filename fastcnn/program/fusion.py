@@ -5,19 +5,26 @@ Runs before the backward steps are appended, so the gradient of a fused step is 
     softmax+crossentropy, sigmoid+crossentropy   the loss takes logits: exact where probabilities round to 0 or 1
     conv+activation, dense+activation            bias and activation in the epilogue of the product
     conv+activation+pool                         and the maximum of each window too, so the image is never stored
+
+One pattern is no matter of speed alone, so every backend has it (EVERYWHERE):
+
+    map+map   augmentation: a picture is sampled once, through one map, where layers that move its pixels follow each other
+              and agree about what lies between pixels and beyond the edge; flips and crops agree with all (how that differs
+              from one layer after the other: layers/augmentation.py)
 """
 
 from typing import Any
 
 from ..trace import Step, Trace, Value
 
+EVERYWHERE = frozenset({"map+map"})
 OBSERVERS = frozenset({"accuracy", "mean_metric", "export"})
 
 
 def fuse(trace: Trace, fusions: frozenset[str]) -> None:
     """Rewrite trace.steps in place, pattern by pattern."""
     for pattern, rewrite in PATTERNS:
-        if pattern in fusions:
+        if pattern in fusions | EVERYWHERE:
             for step in list(trace.steps):
                 if step in trace.steps:
                     rewrite(trace, step)
@@ -102,7 +109,28 @@ def _conv_pool(trace: Trace, step: Step) -> None:
         _replace(trace, producer, step, Step("conv_pool_forward", operands, attributes, producer.source))
 
 
+def _exact(maps: Value) -> bool:
+    """Whether whole pixels go to whole pixels, so that nothing is interpolated and nothing lies beyond the edge."""
+    step = maps.step
+    assert step is not None
+    before = step.operands.get("before")
+    return step.attributes["transform"] in ("flip", "crop") and (before is None or _exact(before))
+
+
+def _maps(trace: Trace, step: Step) -> None:
+    producer = _producer(trace, step.operands.get("x")) if step.op == "affine_sample" else None
+    if producer is None or producer.op != "affine_sample" or not _only_user(trace, producer["y"], step):
+        return
+    deciding = producer if _exact(step["maps"]) else step
+    if step.attributes != producer.attributes and not _exact(step["maps"]) and not _exact(producer["maps"]):
+        return
+    step["maps"].step.operands["before"] = producer["maps"]
+    operands = dict(x=producer["x"], maps=step["maps"], y=step["y"])
+    _replace(trace, producer, step, Step("affine_sample", operands, deciding.attributes, step.source))
+
+
 PATTERNS = (
+    ("map+map", _maps),
     ("softmax+crossentropy", _softmax_crossentropy),
     ("sigmoid+crossentropy", _sigmoid_crossentropy),
     ("conv+activation", _conv_activation),

@@ -13,7 +13,9 @@ from ..variables import Variable
 
 Rule = Callable[["Differentiator", Step, dict[str, Value]], None]
 RULES: dict[str, Rule] = {}
-WITHOUT_GRADIENT = frozenset({"gather", "export", "weighted_loss", "accuracy", "mean_metric"})
+WITHOUT_GRADIENT = frozenset({"gather", "export", "weighted_loss", "accuracy", "mean_metric"}) | {
+    "random_affine", "random_uniform", "random_box",
+}
 
 
 class Differentiator:
@@ -191,6 +193,14 @@ def _pad(back: Differentiator, step: Step, grads: dict[str, Value]) -> None:
 @_rule("upsample_forward")
 def _upsample(back: Differentiator, step: Step, grads: dict[str, Value]) -> None:
     back.emit("upsample_backward", step.attributes, dy=grads["y"], dx=back.gradient(step["x"]))
+
+
+@_rule("affine_sample", "adjust", "erase")
+def _augmentation(back: Differentiator, step: Step, grads: dict[str, Value]) -> None:
+    raise NotImplementedError(
+        f"{step.source}: augmentation has no gradient, and layers before it want to be trained. Put it before the first layer "
+        "with weights, or freeze those before it (trainable = False)"
+    )
 
 
 @_rule("concatenate_forward")

@@ -107,7 +107,7 @@ def _gradients(lowered: Lowered, probe: Probe, values: dict[Place, Value]) -> li
     found = back.run([(of, ops.multiply(of, seed) if probe.squared else seed)])
     for place in probe.wrt:
         if values[place] not in found:
-            raise ValueError(f"{_told(probe.of)} does not depend on {_told(place)}: choose a layer between input and output")
+            raise ValueError(f"nothing in {_told(probe.of)} depends on {_told(place)}: choose a layer between input and output")
     return [found[values[place]] for place in probe.wrt]
 
 

@@ -17,8 +17,8 @@ class _Recorder:
     def __init__(self) -> None:
         self.gradients: dict[Variable, Value] = {}
 
-    def emit(self, variable: Variable, gradient: Value, scalars: Value) -> None:
-        self.gradients[variable] = gradient
+    def apply(self, gradients: Sequence[tuple[Variable, Value]], scalars: Value) -> None:
+        self.gradients = dict(gradients)
 
 
 def check_gradients(

@@ -314,9 +314,10 @@ class Backend(Protocol):
     def dropout_backward(self, plan: Any, dy: In, scalars: In, dx: Out, *, rate: float, op_id: int) -> None:
         """dx = dy / (1 - rate) where u >= rate, else 0, with the same u."""
 
-    # ------ augmentation: what is random is drawn by sample, n counting from 0 in the batch, from the words 8 n ... 8 n + 7 of the
-    # stream (SEED, STEP, op_id) of random/reference.py, with `seed` in place of SEED where it is not None; u is the upper 24 bits of a
-    # word, divided by 2^24
+    # ------ augmentation
+
+    # What is random is drawn by sample, n counting from 0 in the batch, from the words 8 n ... 8 n + 7 of the stream (SEED,
+    # STEP, op_id) of random/reference.py, with `seed` in place of SEED where it is not None. u is its upper 24 bits / 2^24.
 
     def random_affine(
         self, plan: Any, scalars: In, before: MaybeIn, y: Out, *, transform: str, low: tuple[float, ...],
@@ -362,8 +363,8 @@ class Backend(Protocol):
     ) -> None:
         """y = x, but in the rectangle boxes[n] the fill, limited to low ... high.
 
-        x, y (N, H, W, C); boxes (N, 4) int32 as random_box has them. fill: a number for all channels, or one for each of at most
-        four; None is noise times `high`: for each element, of C-ordered index e in the batch, the sum of the sixteen bytes of the
+        x, y (N, H, W, C); boxes (N, 4) int32 as random_box has them. fill: a number for all channels, or one for each of at
+        most four; None is noise times `high`: for element e of the batch, in C order, the sum of the sixteen bytes of the
         stream's counter e + 2^32, shifted and scaled to mean 0 and standard deviation 1. e < 2^32.
         """
 
@@ -484,8 +485,8 @@ ACTIVATIONS = ("linear", "relu", "leaky_relu", "sigmoid", "tanh")
 INTERPOLATIONS = ("nearest", "bilinear")
 TRANSFORMS = ("flip", "translation", "crop", "rotation", "zoom")
 """What random_affine draws, with the meaning of its numbers: flip, mirrored along an axis where the number is 1/2 or more;
-translation, pixels that the picture moves down and to the right; crop, pixels that the window moves, of which those beyond `low`
-are rounded down to whole ones; rotation, turns counter-clockwise; zoom, pixels of x for one of y."""
+translation, pixels that the picture moves down and to the right; crop, pixels that the window moves from the middle, of which
+those beyond `low` are rounded down to whole ones; rotation, turns counter-clockwise; zoom, pixels of x for one of y."""
 FILL_MODES = ("constant", "nearest", "reflect", "wrap")
 UNARY = ("square", "abs", "exp", "log")
 BINARY = ("add", "subtract", "multiply", "maximum")

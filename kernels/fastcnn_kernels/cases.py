@@ -573,16 +573,18 @@ def _augment_cases() -> Iterable[Case]:
         ("zooms of one number", "zoom", (0.7,), (1.4,)),
         ("zooms of two numbers", "zoom", (0.7, 1.0), (1.4, 1.0)),
     ):
-        attributes = dict(transform=transform, low=low, high=high)
+        attributes: dict[str, Any] = dict(transform=transform, low=low, high=high)
         yield _drawn("random_affine", f"{reason}, alone", (17, 6), "int32", before=None, **attributes)
         yield _drawn("random_affine", f"{reason}, behind another map", (17, 6), "int32", before=(17, 6), **attributes)
     yield _drawn("random_affine", "a seed of its own", (3, 6), "int32", before=None, **attributes, seed=2**31 + 3, op_id=0)
     yield _drawn("random_uniform", "a batch", (17,), low=-0.25, high=2.0)
     yield _drawn("random_uniform", "a seed of its own", (1,), low=-0.25, high=2.0, seed=5, op_id=0)
-    ranges: dict[str, Any] = dict(size=(28, 19), scale=(0.02, 0.33))
-    yield _drawn("random_box", "a batch", (17, 4), "int32", **ranges, probability=(0.0, 1.0))
-    yield _drawn("random_box", "all, and of one size", (8, 4), "int32", **{**ranges, "scale": (0.25, 0.25)}, probability=(1.0, 1.0))
-    yield _drawn("random_box", "the whole picture", (3, 4), "int32", **{**ranges, "scale": (1.0, 1.0)}, probability=(1.0, 1.0))
+    for reason, scale, probability in (
+        ("some, of many sizes", (0.02, 0.33), (0.0, 1.0)),
+        ("all, of one size", (0.25, 0.25), (1.0, 1.0)),
+        ("the whole picture", (1.0, 1.0), (1.0, 1.0)),
+    ):
+        yield _drawn("random_box", reason, (17, 4), "int32", size=(28, 19), scale=scale, probability=probability)
     for interpolation in INTERPOLATIONS:
         for fill_mode in FILL_MODES:
             chosen = f"{interpolation}, {fill_mode}"
@@ -600,7 +602,9 @@ def _augment_cases() -> Iterable[Case]:
     yield _erased("noise with a seed of its own", (3, 4, 5, 4), None, seed=5, op_id=0)
 
 
-def _drawn(op: str, reason: str, y: Shape, dtype: str = "float32", op_id: int = 11, seed: int | None = None, **options: Any) -> Case:
+def _drawn(
+    op: str, reason: str, y: Shape, dtype: str = "float32", *, op_id: int = 11, seed: int | None = None, **options: Any
+) -> Case:
     before = {"before": options.pop("before")} if "before" in options else {}
     dtypes = dict(scalars="int64", **(dict(y=dtype, before=dtype) if dtype == "int32" else {}))
     return Case(op, reason, dict(scalars=(Scalars.COUNT,), **before, y=y), dict(**options, op_id=op_id, seed=seed), dtypes)

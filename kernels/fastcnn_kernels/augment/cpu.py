@@ -111,7 +111,7 @@ def _six(where):
 
 @kernel
 def random_affine_kernel(a, first, last):
-    """y[n] = before[n], then a random map. Operands y, before; own numbers: kind, two times low and span, whether both are one."""
+    """y[n] = before[n], then a random map. Operands y, before; own numbers: kind, twice low and span, whether both are one."""
     kind = number(a, OWN)
     for n in range(first, last):
         u, v, _, _ = _draws(a, n, 0)
@@ -211,7 +211,7 @@ def _share(i, extent, mode, weight):
 
 @inlined
 def _line(a, entries, h):
-    """Where the pixels of line h of y begin in x, and the steps from one to the next: rows, columns, in units of 2^-25 pixels."""
+    """Where line h of y begins in x, and the steps from pixel to pixel: rows, columns, in units of 2^-25 pixels."""
     a_, b, s, c, d, t = entries
     v, left = 2 * h + 1 - a[HEIGHT], 1 - a[WIDTH]
     rows = a_ * v + b * left + (s << 8) + ((stride(a, 1, LINES) - 1) << 24)
@@ -286,7 +286,9 @@ def adjust(plan: Any, x: Any, centre: Any, amounts: Any, y: Any, *, low: float, 
 
 @kernel
 def adjust_kernel(a, first, last):
-    """y = (x - centre) * amount + centre, or x + amount, in [low, high]. Operands y, x, amounts, centre; numbers blocks, low, high."""
+    """y = (x - centre) * amount + centre, or x + amount, in [low, high]. Operands y, x, amounts, centre.
+
+    Numbers: blocks, low, high. Without a centre, that is (x - 0) * 1 + amount."""
     low, high = splat(np.float32(real(a, 1))), splat(np.float32(real(a, 2)))
     for n in range(first, last):
         amount = splat(load_f32(sample_address(a, 2, n)))
@@ -348,7 +350,7 @@ def _constant(a):
 
 @kernel
 def erase_kernel(a, first, last):
-    """y = x, in the rectangle the fill or noise, in [low, high]. Operands y, x, boxes. Noise is drawn only where it is needed."""
+    """y = x, in the rectangle the fill or noise, in [low, high]. Operands y, x, boxes. Noise is drawn only where it shows."""
     low, high = splat(np.float32(real(a, LOWEST))), splat(np.float32(real(a, HIGHEST)))
     noisy, constant, channels = number(a, NOISY), _constant(a), stride(a, 0, CHANNELS)
     for n in range(first, last):

@@ -12,7 +12,7 @@ from typing import Any
 from numba import cuda
 from numba.cuda.types import float32, int32, int64, uint32
 
-from ..api import FILL_MODES, TRANSFORMS, Scalars
+from ..api import TRANSFORMS, Scalars
 from ..device.kernel import CudaKernel, kernel
 from ..device.pixels import loader, storer
 from ..device.tiles import ceil_div
@@ -67,7 +67,7 @@ def random_affine_kernel(behind: bool) -> CudaKernel:
 
     @kernel(
         f"{STREAM}, i32*, i32*, u32, i64, i64, i64, i64, u32, u32",
-        threads=THREADS, registers=64, variant="behind" if behind else "alone",
+        threads=THREADS, registers=40, variant="behind" if behind else "alone",
     )  # fmt: skip
     def random_affine(
         scalars, seeded, seed_low, seed_high, op_id, before, y, kind, low_v, span_v, low_h, span_h, tied, samples
@@ -125,7 +125,7 @@ def random_box(
 def random_box_kernel() -> CudaKernel:
     """The kernel."""
 
-    @kernel(f"{STREAM}, i32*" + ", i64" * 6 + ", u32", threads=THREADS, registers=64)
+    @kernel(f"{STREAM}, i32*" + ", i64" * 6 + ", u32", threads=THREADS, registers=40)
     def random_box(
         scalars, seeded, seed_low, seed_high, op_id, y, height, width, scale, scale_span, chance, chance_span, samples
     ):
@@ -224,9 +224,9 @@ SAMPLE = "f32*, i32*, f32*, f32" + ", u32" * 6
 def _nearest_kernel(fill_mode: str, vector: int, variant: str) -> CudaKernel:
     constant, within, load, store = fill_mode == "constant", pixel_within(fill_mode), loader(vector), storer(vector)
 
-    @kernel(SAMPLE, threads=THREADS, registers=64, variant=variant)
+    @kernel(SAMPLE, threads=THREADS, registers=40, variant=variant)
     def affine_sample(x, maps, y, fill, pixels, H, W, OH, OW, C):
-        """y[n, h, w] = the pixel of x[n] nearest to its place. Reads and writes 4 bytes an element; the map comes from cache."""
+        """y[n, h, w] = the pixel of x[n] nearest to its place. Reads and writes 4 bytes an element."""
         value, height, width = cuda.local.array(vector, float32), int32(H), int32(W)
         p, n, h, w = place(OH, OW)
         if p >= pixels:
@@ -259,9 +259,9 @@ def _bilinear_kernel(fill_mode: str, vector: int, variant: str) -> CudaKernel:
         for e in range(vector):
             sums[e] += share * value[e]
 
-    @kernel(SAMPLE, threads=THREADS, registers=64, variant=variant)
+    @kernel(SAMPLE, threads=THREADS, registers=56, variant=variant)
     def affine_sample(x, maps, y, fill, pixels, H, W, OH, OW, C):
-        """y[n, h, w] = the four pixels of x[n] around its place, weighted: those outside of a constant border with 0, and what is
+        """y[n, h, w] = the four pixels of x[n] around its place, weighted: those outside a constant border with 0, and what is
         then missing to 1 is the fill value's. Reads x once and then from cache; writes 4 bytes an element."""
         value, sums = cuda.local.array(vector, float32), cuda.local.array(vector, float32)
         p, n, h, w = place(OH, OW)
@@ -344,7 +344,7 @@ def erase_kernel(noisy: bool) -> CudaKernel:
     """The kernel for noise or a constant."""
     variant = "noise" if noisy else "constant"
 
-    @kernel(f"{STREAM}, f32*, i32*, f32*" + ", f32" * 7 + ", u32" * 4, threads=THREADS, registers=64, variant=variant)
+    @kernel(f"{STREAM}, f32*, i32*, f32*" + ", f32" * 7 + ", u32" * 4, threads=THREADS, registers=40, variant=variant)
     def erase(
         scalars, seeded, seed_low, seed_high, op_id, x, boxes, y, low, high, deviation, fill_0, fill_1, fill_2, fill_3,
         pixels, H, W, C,

@@ -3,11 +3,11 @@
     fixed_range, box_ranges   ranges of random numbers as whole numbers
     functions                 number, drawn, composed and box, for a backend
 
-They work on int64 numbers, and on NumPy arrays of them: the reference calls them as they are, kernels inline them. A random u is a
-whole number in [0, 2^24), for u / 2^24 in [0, 1).
+They work on int64 numbers, and on NumPy arrays of them: the reference calls them as they are, kernels inline them. A random u
+is a whole number in [0, 2^24), for u / 2^24 in [0, 1).
 
-A map is six numbers (a, b, s, c, d, t). Pixels count from the centre of their picture and in half pixels, so that both sides are
-whole numbers: pixel i of n is at 2 i + 1 - n. y's pixel at (v, h) shows the place (a v + b h + s, c v + d h + t) of x.
+A map is six numbers (a, b, s, c, d, t). Pixels count from the centre of their picture and in half pixels, so that all are whole
+numbers: pixel i of n is at 2 i + 1 - n. y's pixel at (v, h) shows the place (a v + b h + s, c v + d h + t) of x.
 a, b, c, d are in units of 2^-24, s and t in units of 2^-16 half pixels; none goes beyond LIMIT.
 """
 
@@ -127,8 +127,8 @@ def functions(inlined: Callable[[Any], Any]) -> Functions:
 
     @inlined
     def box(height, width, scale, scale_span, chance, chance_span, u0, u1, u2, u3, u4, u5):
-        """(top, bottom, left, right) of a rectangle, see random_box: pixels are in it whose place is at least its start and less
-        than its end. The ranges are those of `box_ranges`."""
+        """(top, bottom, left, right) of a rectangle, see random_box: the pixels from its start on and before its end. The
+        ranges are those of `box_ranges`."""
         share_v, share_h = root(scale + (scale_span * u0 >> 24)), root(scale + (scale_span * u1 >> 24))
         v, h = start(height, share_v, u2) + 65535, start(width, share_h, u3) + 65535
         there = (u4 < chance + (chance_span * u5 >> 24)) * 1

@@ -110,7 +110,7 @@ def _taps(position: Array, interpolation: str) -> list[tuple[Array, Array]]:
 def _pixels(x: Array, rows: Array, columns: Array, fill_mode: str, fill_value: float) -> Array:
     """x at rows and columns that may lie outside of it."""
     found = x[_within(rows, x.shape[0], fill_mode), _within(columns, x.shape[1], fill_mode)]
-    inside = (0 <= rows) & (rows < x.shape[0]) & (0 <= columns) & (columns < x.shape[1])
+    inside = (rows >= 0) & (rows < x.shape[0]) & (columns >= 0) & (columns < x.shape[1])
     return found if fill_mode != "constant" else np.where(inside[..., None], found, fill_value)
 
 
