@@ -28,7 +28,10 @@ from .softmax_crossentropy import cpu as softmax_crossentropy
     data, conv, dense, pool, norm, activation, elementwise, dropout, shape, softmax_crossentropy, loss, optimizer
 )  # fmt: skip
 class CpuBackend:
-    """See the module's docstring."""
+    """See the module's docstring.
+
+    conv_algorithm  how convolutions compute: "direct", "winograd2", "winograd4" or "auto", see conv/winograd.py
+    """
 
     name = "cpu"
     fusions = frozenset(
@@ -36,9 +39,12 @@ class CpuBackend:
     )
     dtype: np.dtype[Any] = np.dtype(np.float32)
 
+    def __init__(self, conv_algorithm: str = "auto"):
+        self.conv_algorithm = conv_algorithm
+
     def plan(self, batch_size: int) -> CpuPlan:
         """An empty plan."""
-        return CpuPlan(batch_size)
+        return CpuPlan(batch_size, self.conv_algorithm)
 
     def allocate(self, shape: Extents, dtype: DTypeLike, kind: Kind) -> CpuStorage:
         """Zeroed memory that outlives programs."""
