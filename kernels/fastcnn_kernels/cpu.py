@@ -23,6 +23,8 @@ from .pool import cpu as pool
 from .shape import cpu as shape
 from .softmax_crossentropy import cpu as softmax_crossentropy
 
+CONV_ALGORITHMS = ("auto", "direct", "winograd2", "winograd4")
+
 
 @with_ops_of(
     data, conv, dense, pool, norm, activation, elementwise, dropout, shape, softmax_crossentropy, loss, optimizer
@@ -40,6 +42,8 @@ class CpuBackend:
     dtype: np.dtype[Any] = np.dtype(np.float32)
 
     def __init__(self, conv_algorithm: str = "auto"):
+        if conv_algorithm not in CONV_ALGORITHMS:
+            raise ValueError(f"conv_algorithm must be one of {', '.join(CONV_ALGORITHMS)}, got {conv_algorithm!r}")
         self.conv_algorithm = conv_algorithm
 
     def plan(self, batch_size: int) -> CpuPlan:

@@ -252,8 +252,9 @@ def forward(
         ))  # fmt: skip
 
     plan.launch(
-        kernels.by_groups, arguments, reads=[x, filters.tensor, b], writes=[y, argmax, v.tensor, m.tensor, edge]
-    )
+        kernels.by_groups, arguments, reads=[x, filters.tensor, b], writes=[y, argmax, v.tensor, m.tensor, edge],
+        name=f"conv.winograd_{tile}",
+    )  # fmt: skip
 
 
 def _reading(at: Any, x: Tensor, walk: list[int], v: Scratch) -> list[int]:
@@ -326,6 +327,7 @@ def backward(
         kernels.by_groups, arguments,
         reads=[x if dw else None, filters and filters.tensor, gradient.dy, gradient.y, gradient.argmax],
         writes=[dx, bias, sums and sums.tensor, z.tensor, v.tensor, edge],
+        name=f"conv.winograd_gradient_{tile}",
     )  # fmt: skip
     if sums and dw:
         _finish(plan, c, tile, sums, dw)

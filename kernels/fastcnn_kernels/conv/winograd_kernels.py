@@ -245,9 +245,10 @@ def input_gradient(tile: Tile) -> kernel:
                 i += 1
                 if i == tiles:
                     n, i = n + 1, 0
-                    clear(top, above * span + left)
+                    clear(top, above * span)
                     for h in range(height):
-                        clear(plane + h * dx_row + 64 * width, right + left)
+                        clear(plane + h * dx_row - 64 * left, left)
+                        clear(plane + h * dx_row + 64 * width, right)
                     clear(plane + height * dx_row - 64 * left, below * span)
 
     return named(input_gradient, tile)

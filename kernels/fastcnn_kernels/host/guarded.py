@@ -132,7 +132,7 @@ class GuardedBackend(CpuBackend):
 
     def plan(self, batch_size: int) -> GuardedPlan:
         """An empty plan."""
-        return GuardedPlan(batch_size)
+        return GuardedPlan(batch_size, self.conv_algorithm)
 
     def allocate(self, shape: Any, dtype: Any, kind: Kind) -> GuardedStorage:
         """Memory that outlives programs."""

@@ -160,16 +160,17 @@ class CpuPlan(LaunchList):
         writes: Sequence[Tensor | None],
         outputs: int | None = None,
         packed: Sequence[Tensor] = (),
+        name: str = "",
     ) -> None:
         """Append a kernel. It runs over the samples of a slice, or, where `outputs` is given, over that many outputs.
 
         `arguments` is called when the plan is finalized, once a slice; an output launch sees slice 0. The kernel can do with the
-        tensors in `packed` as they are with few channels: see layout.py.
+        tensors in `packed` as they are with few channels: see layout.py. `name` is for printing, by default the kernel's.
         """
         parallel = runner.BATCH if outputs is None else runner.OUTPUT
         present = (tuple(t for t in reads if t is not None), tuple(t for t in writes if t is not None))
         self.in_blocks.update(t for tensors in present for t in tensors if t not in packed)
-        self.append(Launch(kernel.name, 0, *present, (kernel, arguments), ("batch", "output")[parallel], outputs or 0))
+        self.append(Launch(name or kernel.name, 0, *present, (kernel, arguments), ("batch", "output")[parallel], outputs or 0))
 
     # placing
 
@@ -328,9 +329,10 @@ class CpuPlan(LaunchList):
         threads.apply()
         if stepwise != self.stepwise:
             self._settle(stepwise)
-        while len(self.worker_arenas) < runner.workers(len(self.bounds) - 1):
-            self.worker_arenas.append(aligned_zeros(self.worker_bytes))
-        self.workers = np.array([arena.ctypes.data for arena in self.worker_arenas], np.int64)
+        missing = runner.workers(len(self.bounds) - 1) - len(self.worker_arenas)
+        if missing > 0:
+            self.worker_arenas += [aligned_zeros(self.worker_bytes) for _ in range(missing)]
+            self.workers = np.array([arena.ctypes.data for arena in self.worker_arenas], np.int64)
 
     def _walk(self, segments: NDArray[np.int64]) -> None:
         tables = (self.addresses, self.rows, self.fixed, self.relocations, self.starts, self.workers)
