@@ -11,6 +11,7 @@ activation, so that both libraries have exactly the same work.
 
 from dataclasses import dataclass
 from math import prod
+from typing import Any
 
 
 @dataclass(frozen=True)
@@ -50,7 +51,7 @@ class LayerShape:
         return f"{image} -> {self.filters}, {kernel}{kind}{stride}, batch {self.batch}"
 
 
-def _square(name: str, reason: str, batch: int, size: int, channels: int, filters: int, kernel: int, **rest) -> LayerShape:
+def _square(name: str, reason: str, batch: int, size: int, channels: int, filters: int, kernel: int, **rest: Any) -> LayerShape:
     """A layer of square images and kernels; `rest`: stride, pad (one number, or a pair), groups, input_gradient."""
     stride, pad = rest.pop("stride", 1), rest.pop("pad", 0)
     pads = (pad, pad) if isinstance(pad, int) else pad

@@ -160,7 +160,7 @@ def backward(
 ) -> None:
     """Gradients of forward."""
     tile = winograd.choose(plan, c, pool.window if pool else UNIT) if dx or dw else None
-    if tile and (dw is None or winograd.sums_in_frequencies(plan, c, tile)):
+    if tile and (dw is None or winograd.sums_in_frequencies(c, tile)):
         value = None if activation == "linear" else y
         pooled = (pool.argmax, activation, alpha, pool.window) if pool else (None, activation, alpha)
         winograd.backward(plan, c, tile, x, w, winograd.Gradient(dy, value, *pooled), dx, dw, db)

@@ -21,22 +21,24 @@ from ..host.functions import activation_number
 from ..host.layout import blocks_of
 from ..host.plan import float_bits
 from ..host.runner import kernel
-from ..simd import LANES, TILE_BLOCKS
+from ..simd import LANES
 from . import winograd_kernels as kernels
 from .filtering import MOST, Filtering, Tile
 from .geometry import Axis, Convolution
-from .tables import VECTOR, Once, Panels, Table, address, pixel_grid
+from .tables import VECTOR, Once, Panels, Table, address, panels_of, pixel_grid
 from .weights import add_slices, packed
+
+Stage = tuple[kernel, list[int]]
 
 WORTHWHILE = 1.5
 """How many times fewer products make up for the transforms."""
-FEWEST_CHANNELS, FEWEST_TILES = 16, 32
+FEWEST_CHANNELS, FEWEST_TILES = 6, 32
 GROUP_TILES = 64
 """About how many tiles pass through all stages together: enough to use filters well, few enough for the cache."""
 ROOM = 16
 """Tiles beyond a group that a register tile may touch."""
-LARGE_PARTIALS = 64 << 20
-"""Bytes of weight gradients of all slices, in the frequency domain, above which they are summed directly."""
+LARGE_SUMS = 40 << 20
+"""Bytes of a weight gradient in the frequency domain above which it is summed directly."""
 
 
 def choose(plan: Any, c: Convolution, window: tuple[int, int, int] = (1, 1, 1)) -> Tile | None:
@@ -82,10 +84,9 @@ def tiles_of(c: Convolution, tile: Tile) -> tuple[int, int]:
     return rows, columns
 
 
-def sums_in_frequencies(plan: Any, c: Convolution, tile: Tile) -> bool:
-    """Whether the slices' weight gradients are small enough to be kept in the frequency domain."""
-    slices = len(plan.bounds) - 1
-    return slices * 4 * tile.frequencies * c.channels_in * c.channels_out <= LARGE_PARTIALS
+def sums_in_frequencies(c: Convolution, tile: Tile) -> bool:
+    """Whether a slice's weight gradient is small enough to be kept in the frequency domain."""
+    return 4 * tile.frequencies * c.channels_in * c.channels_out <= LARGE_SUMS
 
 
 # ------ what the stages share
@@ -127,27 +128,26 @@ class Filters:
         return self.panels.count * self.panel
 
 
-def _panels(channels: int) -> Panels:
-    """All blocks in panels of one width: the widest of 4, 2, 1 that divides them and fits the register tile."""
-    blocks = blocks_of(channels)
-    width = next(w for w in (4, 2, 1) if w <= TILE_BLOCKS and blocks % w == 0)
-    return Panels(width, 0, blocks // width)
-
-
-def _filters(plan: Any, c: Convolution, tile: Tile, w: Tensor, transposed: bool) -> Filters:
+def _filters(plan: Any, c: Convolution, tile: Tile, w: Tensor, transposed: bool) -> list[Filters]:
     """G w G^T, computed once a run before the batch: rows are input channels, output channels where transposed."""
-    panels = _panels(c.channels_in if transposed else c.channels_out)
+    channels = c.channels_in if transposed else c.channels_out
+    return [_filters_of(plan, c, tile, w, transposed, panels) for panels in panels_of(blocks_of(channels))]
+
+
+def _filters_of(plan: Any, c: Convolution, tile: Tile, w: Tensor, transposed: bool, panels: Panels) -> Filters:
     rows = LANES * blocks_of(c.channels_out) if transposed else c.channels_in
     floats = tile.frequencies * panels.count * rows * panels.row // 4
-    filters = Filters(plan.scratch("ut" if transposed else "u", (floats,), kind="plain"), panels, rows)
-    lanes = VECTOR * blocks_of(c.channels_out)
+    filters = Filters(plan.scratch(f"{'ut' if transposed else 'u'}{panels.first}", (floats,), kind="plain"), panels, rows)
+    lanes, first = VECTOR * blocks_of(c.channels_out), VECTOR * panels.first
     source, strides = w, (c.channels_in * lanes, lanes, panels.row)
     if transposed:
         weights = packed(plan, c, w, panels, True, False)
-        source, strides = weights.tensor, (rows * panels.row, panels.row, weights.panel)
+        source, strides, first = weights.tensor, (rows * panels.row, panels.row, weights.panel), 0
     plan.launch(
         kernels.filter_transform(tile),
-        lambda at: [at(source), *strides, at(filters.tensor), filters.frequency, filters.panel, panels.count, panels.blocks],
+        lambda at: [
+            at(source) + first, *strides, at(filters.tensor), filters.frequency, filters.panel, panels.count, panels.blocks
+        ],
         reads=[source],
         writes=[filters.tensor],
         outputs=rows,
@@ -203,9 +203,6 @@ class Grid:
         return -(-tiles // max(1, round(tiles / GROUP_TILES)))
 
 
-Stage = tuple[kernel, list[int]]
-
-
 def _pipeline(tiles: int, group: int, stages: Sequence[Stage]) -> list[int]:
     """The argument row of by_groups, the rows of its stages behind it."""
     header = 3 + 2 * len(stages)
@@ -244,7 +241,7 @@ def forward(
         image = _image(at, y)
         return _pipeline(grid.tiles, group, (
             (kernels.input_transform(tile), _reading(at, x, walk, v)),
-            (kernels.multiply(filters.panels.blocks), _multiplying(at, v, c.channels_in, filters, m, tile)),
+            *(_multiplying(at, v, c.channels_in, part, m, tile) for part in filters),
             (kernels.output_transform(tile, window[1:]), [
                 at(m.tensor), m.frequency, m.block, blocks_of(c.channels_out), *image, *walk,
                 *bias, float_bits(floor), at(edge), *_image(at, argmax),
@@ -252,7 +249,7 @@ def forward(
         ))  # fmt: skip
 
     plan.launch(
-        kernels.by_groups, arguments, reads=[x, filters.tensor, b], writes=[y, argmax, v.tensor, m.tensor, edge],
+        kernels.by_groups, arguments, reads=[x, *(part.tensor for part in filters), b], writes=[y, argmax, v.tensor, m.tensor, edge],
         name=f"conv.winograd_{tile}",
     )  # fmt: skip
 
@@ -261,11 +258,12 @@ def _reading(at: Any, x: Tensor, walk: list[int], v: Scratch) -> list[int]:
     return [*_image(at, x), *walk, at(v.tensor), v.frequency, v.block, at.layout(x).blocks]
 
 
-def _multiplying(at: Any, source: Scratch, rows: int, filters: Filters, target: Scratch, tile: Tile) -> list[int]:
-    return [
+def _multiplying(at: Any, source: Scratch, rows: int, filters: Filters, target: Scratch, tile: Tile) -> Stage:
+    panels = filters.panels
+    return kernels.multiply(panels.blocks), [
         at(source.tensor), source.frequency, source.block, rows,
-        at(filters.tensor), filters.frequency, filters.panel, filters.panels.count,
-        at(target.tensor), target.frequency, target.block, tile.frequencies,
+        at(filters.tensor), filters.frequency, filters.panel, panels.count,
+        at(target.tensor) + panels.first * target.block, target.frequency, target.block, tile.frequencies,
     ]  # fmt: skip
 
 
@@ -290,11 +288,11 @@ def backward(
 ) -> None:
     """The gradients that are wanted; dx or dw is."""
     grid = Grid(c, tile, gradient.window)
-    filters, group = _filters(plan, c, tile, w, transposed=True) if dx else None, grid.group(plan)
+    filters, group = _filters(plan, c, tile, w, transposed=True) if dx else [], grid.group(plan)
     z, v = (Scratch.of(plan, name, tile, n, group) for name, n in (("z", c.channels_out), ("v", c.channels_in)))
     edge = plan.partial("edge", VECTOR * prod(tile.outputs))
     bias = plan.partial("db", VECTOR * blocks_of(c.channels_out)) if db else None
-    sums = _sums(plan, c, tile) if dw else None
+    sums = _sums(plan, c, tile) if dw else []
     for tensor in ([x] if dw else []) + ([dx] if dx else []):
         plan.halo(tensor, grid.halo)
     tables = Once(lambda at: [grid.table(at, t, gradient.dy, gradient.y, gradient.argmax) for t in (x if dw else None, dx)])
@@ -308,14 +306,16 @@ def backward(
             at(z.tensor), z.frequency, z.block, blocks_of(c.channels_out), at(bias), begin,
             float_bits(gradient.alpha), at(edge),
         ])]  # fmt: skip
-        if sums:
+        if dw:
             stages.append((kernels.input_transform(tile), _reading(at, x, from_x, v)))
-            stages.append((kernels.accumulate(sums.panels.blocks), [
-                at(v.tensor), v.frequency, v.block, c.channels_in, at(z.tensor), z.frequency, z.block, sums.panels.count,
-                at(sums.tensor), sums.frequency, sums.panel, tile.frequencies, begin,
+        for part in sums:
+            stages.append((kernels.accumulate(part.panels.blocks), [
+                at(v.tensor), v.frequency, v.block, c.channels_in,
+                at(z.tensor) + part.panels.first * z.block, z.frequency, z.block, part.panels.count,
+                at(part.tensor), part.frequency, part.panel, tile.frequencies, begin,
             ]))  # fmt: skip
-        if dx and filters:
-            stages.append((kernels.multiply(filters.panels.blocks), _multiplying(at, z, c.channels_out, filters, v, tile)))
+        if dx:
+            stages += [_multiplying(at, z, c.channels_out, part, v, tile) for part in filters]
             layout = at.layout(dx)
             stages.append((kernels.input_gradient(tile), [
                 at(v.tensor), v.frequency, v.block, layout.blocks, *_image(at, dx), *from_dx,
@@ -325,34 +325,37 @@ def backward(
 
     plan.launch(
         kernels.by_groups, arguments,
-        reads=[x if dw else None, filters and filters.tensor, gradient.dy, gradient.y, gradient.argmax],
-        writes=[dx, bias, sums and sums.tensor, z.tensor, v.tensor, edge],
+        reads=[x if dw else None, *(part.tensor for part in filters), gradient.dy, gradient.y, gradient.argmax],
+        writes=[dx, bias, *(part.tensor for part in sums), z.tensor, v.tensor, edge],
         name=f"conv.winograd_gradient_{tile}",
     )  # fmt: skip
-    if sums and dw:
+    if dw:
         _finish(plan, c, tile, sums, dw)
     if bias and db:
         add_slices(plan, bias, db)
 
 
-def _sums(plan: Any, c: Convolution, tile: Tile) -> Filters:
+def _sums(plan: Any, c: Convolution, tile: Tile) -> list[Filters]:
     """A slice's weight gradient in the frequency domain; rows in whole blocks, as `accumulate` writes them."""
-    panels, rows = _panels(c.channels_out), LANES * blocks_of(c.channels_in)
-    nbytes = tile.frequencies * panels.count * rows * panels.row
-    return Filters(plan.partial("du", nbytes), panels, rows)
+    rows, found = LANES * blocks_of(c.channels_in), []
+    for panels in panels_of(blocks_of(c.channels_out)):
+        partial = plan.partial(f"du{panels.first}", tile.frequencies * panels.count * rows * panels.row)
+        found.append(Filters(partial, panels, rows))
+    return found
 
 
-def _finish(plan: Any, c: Convolution, tile: Tile, sums: Filters, dw: Tensor) -> None:
+def _finish(plan: Any, c: Convolution, tile: Tile, sums: Sequence[Filters], dw: Tensor) -> None:
     """dw = G^T dU G slice by slice, then the sum over slices."""
     lanes = VECTOR * blocks_of(c.channels_out)
     partial = plan.partial("dw", prod(c.kernel) * c.channels_in * lanes)
-    plan.launch(
-        kernels.filter_gradient(tile),
-        lambda at: [
-            at(sums.tensor), sums.frequency, sums.panel, sums.panels.count, sums.panels.blocks,
-            at(partial), c.channels_in * lanes, lanes, c.channels_in,
-        ],
-        reads=[sums.tensor],
-        writes=[partial],
-    )  # fmt: skip
+    for part in sums:
+        plan.launch(
+            kernels.filter_gradient(tile),
+            lambda at, part=part: [
+                at(part.tensor), part.frequency, part.panel, part.panels.count, part.panels.blocks,
+                at(partial) + VECTOR * part.panels.first, c.channels_in * lanes, lanes, c.channels_in,
+            ],
+            reads=[part.tensor],
+            writes=[partial],
+        )  # fmt: skip
     add_slices(plan, partial, dw)
