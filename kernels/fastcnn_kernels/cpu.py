@@ -46,9 +46,9 @@ class CpuBackend:
             raise ValueError(f"conv_algorithm must be one of {', '.join(CONV_ALGORITHMS)}, got {conv_algorithm!r}")
         self.conv_algorithm = conv_algorithm
 
-    def plan(self, batch_size: int) -> CpuPlan:
+    def plan(self, batch_size: int, frozen: bool = False) -> CpuPlan:
         """An empty plan."""
-        return CpuPlan(batch_size, self.conv_algorithm)
+        return CpuPlan(batch_size, self.conv_algorithm, frozen)
 
     def allocate(self, shape: Extents, dtype: DTypeLike, kind: Kind) -> CpuStorage:
         """Zeroed memory that outlives programs."""

@@ -32,7 +32,7 @@ Stage = tuple[kernel, list[int]]
 
 WORTHWHILE = 1.5
 """How many times fewer products make up for the transforms."""
-FEWEST_CHANNELS, FEWEST_TILES = 6, 32
+FEWEST_CHANNELS, FEWEST_TILES, FEWEST_TILES_OF_CONSTANTS = 6, 32, 8
 GROUP_TILES = 64
 """About how many tiles pass through all stages together: enough to use filters well, few enough for the cache."""
 ROOM = 16
@@ -48,7 +48,7 @@ def choose(plan: Any, c: Convolution, window: tuple[int, int, int] = (1, 1, 1)) 
     "winograd2"  tiles of 2 outputs an axis wherever these are possible
     "winograd4"  up to 4 outputs an axis
     "auto"       up to 4 where it pays: enough fewer products, channels that fill vectors, and so many tiles in the batch that
-                 transforming the filters is cheap beside them
+                 transforming the filters is cheap beside them, or, where that is done once, that tiles fill registers
     """
     if plan.conv_algorithm == "direct" or not _possible(c, window):
         return None
@@ -59,7 +59,8 @@ def choose(plan: Any, c: Convolution, window: tuple[int, int, int] = (1, 1, 1)) 
     tile = Tile(rows, columns)
     tiles = prod(tiles_of(c, tile))
     fewer = prod(c.outputs) * prod(c.kernel) >= WORTHWHILE * tiles * tile.frequencies
-    pays = fewer and min(c.channels_in, c.channels_out) >= FEWEST_CHANNELS and plan.batch_size * tiles >= FEWEST_TILES
+    enough = plan.batch_size * tiles >= (FEWEST_TILES_OF_CONSTANTS if plan.frozen else FEWEST_TILES)
+    pays = fewer and enough and min(c.channels_in, c.channels_out) >= FEWEST_CHANNELS
     return tile if pays or plan.conv_algorithm != "auto" else None
 
 

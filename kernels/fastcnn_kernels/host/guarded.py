@@ -130,7 +130,7 @@ class GuardedStorage(CpuStorage):
 class GuardedBackend(CpuBackend):
     """See the module's docstring."""
 
-    def plan(self, batch_size: int) -> GuardedPlan:
+    def plan(self, batch_size: int, frozen: bool = False) -> GuardedPlan:
         """An empty plan."""
         return GuardedPlan(batch_size, self.conv_algorithm)
 

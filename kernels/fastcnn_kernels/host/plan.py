@@ -13,6 +13,9 @@ slice through the segment, so that it stays in the cache; a batch tensor that on
 arena; everything else lives in the shared arena, whose clock ticks once a segment because slices cross a segment
 unsynchronised. To run step by step and look at values in between, a plan moves to memory where nothing that a later step
 reads is a worker's.
+
+Launches that depend on parameters alone, packing and transforming weights, come first. A frozen plan runs them again only when
+one of these parameters has been written.
 """
 
 import ctypes
@@ -65,6 +68,8 @@ class CpuStorage:
         self.array = aligned_zeros(int(np.prod(physical)) * self.dtype.itemsize).view(self.dtype).reshape(physical)
         self.logical = self.array[..., : shape[-1]] if shape else self.array
         self.address = self.array.ctypes.data
+        self.version = 0
+        """Grows whenever a host array or a run overwrites the memory."""
 
     def read(self) -> NDArray[Any]:
         """A copy of the logical array."""
@@ -73,6 +78,7 @@ class CpuStorage:
     def write(self, array: NDArray[Any], first: int = 0) -> None:
         """Overwrite rows `first`, `first` + 1, ... with `array`."""
         rows(self.logical, array, first)[...] = array
+        self.version += 1
 
 
 class ExternalSlot:
@@ -125,9 +131,9 @@ class Addresses:
 class CpuPlan(LaunchList):
     """See the module's docstring."""
 
-    def __init__(self, batch_size: int, conv_algorithm: str = "auto"):
+    def __init__(self, batch_size: int, conv_algorithm: str = "auto", frozen: bool = False):
         super().__init__(batch_size)
-        self.conv_algorithm = conv_algorithm
+        self.conv_algorithm, self.frozen = conv_algorithm, frozen
         self.bounds = slice_bounds(batch_size)
         self.halos: dict[Tensor, Halo] = {}
         self.places: dict[Tensor, tuple[str, int]] = {}
@@ -186,7 +192,21 @@ class CpuPlan(LaunchList):
         self.launches = self.scheduled.launches
         self.segments = self._table(self.scheduled.segments)
         self.extents = np.array([launch.extent for launch in self.launches], np.int64)
+        self.written = {t.storage for launch in self.launches for t in launch.writes if isinstance(t.storage, CpuStorage)}
+        self.kept = self._constants() if self.frozen else 0
+        constant = self.launches[: self.kept]
+        self.sources = list({t.storage: None for launch in constant for t in launch.reads if t.storage is not None})
+        self.after_kept = np.ascontiguousarray(self.segments[self.segments[:, 1] >= self.kept])
         self._settle(stepwise=False)
+
+    def _constants(self) -> int:
+        """How many launches, the first ones, depend on parameters alone."""
+        count = 0
+        for _, first, last in self.segments:
+            if not all(_is_constant(launch) for launch in self.launches[first:last]):
+                break
+            count = int(last)
+        return count
 
     def _settle(self, stepwise: bool) -> None:
         """Place and resolve; `stepwise` for running step by step."""
@@ -194,7 +214,11 @@ class CpuPlan(LaunchList):
         segments = np.zeros(len(self.launches), np.int64)
         for number, (_, first, last) in enumerate(self.segments):
             segments[first:last] = number
-        groups = self._blocks(segments, self._step_runs() if stepwise else segments, self.scheduled.lifetimes())
+        lifetimes, last = self.scheduled.lifetimes(), len(self.launches) - 1
+        constants = {t for launch in self.launches[: self.kept] for t in launch.writes}
+        lifetimes = {t: (0, last) if t in constants else life for t, life in lifetimes.items()}
+        self.versions: list[int] = []
+        groups = self._blocks(segments, self._step_runs() if stepwise else segments, lifetimes)
         sizes = [place(blocks.values()) for blocks in groups]
         for name, blocks in zip(("worker", "slice", "shared"), groups, strict=True):
             self.places.update({tensor: (name, block.offset) for tensor, block in blocks.items()})
@@ -315,14 +339,20 @@ class CpuPlan(LaunchList):
     # running
 
     def run(self) -> None:
-        """Execute every launch."""
+        """Execute every launch; of a frozen plan those that depend on parameters alone only if these have changed."""
         self._prepare(stepwise=False)
-        self._walk(self.segments)
+        versions = [storage.version for storage in self.sources]
+        self._walk(self.after_kept if self.kept and versions == self.versions else self.segments)
+        self.versions = versions
+        for storage in self.written:
+            storage.version += 1
 
     def run_step(self, step: int) -> None:
         """Execute the launches of one program step only."""
         self._prepare(stepwise=True)
         self._walk(self._table(self._ranges(step)))
+        for storage in self.written:
+            storage.version += 1
 
     def _prepare(self, stepwise: bool) -> None:
         self._check_process()
@@ -390,6 +420,16 @@ class CpuPlan(LaunchList):
             return f"{tensor.name}"
         arena, offset = self.places[tensor]
         return f"{tensor.name}@{arena}+{offset}"
+
+
+def _is_constant(launch: Launch) -> bool:
+    """Whether an output launch without launches before it reads nothing but memory whose versions are counted."""
+    stored = [t for t in launch.reads if t.storage is not None]
+    return (
+        launch.parallel == "output"
+        and all(isinstance(t.storage, CpuStorage) for t in stored)
+        and all(t.storage is None for t in launch.writes)
+    )
 
 
 def _view(where: int, shape: tuple[int, ...], strides: tuple[int, ...], dtype: Any) -> NDArray[Any]:
