@@ -19,6 +19,8 @@ from typing import Any
 from .utils.suggest import unknown
 
 DEVICES = ("cpu", "cuda", "emulated", "reference")
+OPTIONS = {"cpu": ("conv_algorithm",)}
+"""What can be chosen where a device is named: see the device's backend."""
 _default: str | None = None
 
 
@@ -34,16 +36,24 @@ def get_device() -> str:
     return _default or os.environ.get("FASTCNN_DEVICE") or "auto"
 
 
-def resolve(device: Any = None) -> Any:
+def resolve(device: Any = None, **options: Any) -> Any:
     """The backend for a name, or for the default device; a backend is returned as it is.
 
-    RuntimeError, with the reason and what to do, where a device that was asked for by name cannot be used.
+    `options` are the device's own: OPTIONS. RuntimeError, with the reason and what to do, where a device that was asked for by
+    name cannot be used; ValueError for an option that it does not have.
     """
     if device is not None and not isinstance(device, str):
+        if options:
+            raise ValueError(f"{', '.join(options)} must be given to the backend itself, {device.name!r}, when it is made")
         return device
     name = device or get_device()
     _check(name)
-    return _make(automatic() if name == "auto" else name)
+    name = automatic() if name == "auto" else name
+    for option in options:
+        if option not in OPTIONS.get(name, ()):
+            having = " and ".join(repr(d) for d, offered in OPTIONS.items() if option in offered) or "no device"
+            raise ValueError(f"device {name!r} has no {option}: it is an option of {having}")
+    return _make(name, **options)
 
 
 def _check(name: str) -> None:
@@ -65,14 +75,14 @@ def automatic() -> str:
 
 
 @cache
-def _make(name: str) -> Any:
+def _make(name: str, **options: Any) -> Any:
     reason = why_not(name)
     if reason:
         raise RuntimeError(f"device {name!r} is not usable: {reason}. Or use device='cpu'")
     if name == "cpu":
         from fastcnn_kernels.cpu import CpuBackend
 
-        return CpuBackend()
+        return CpuBackend(**options)
     if name == "reference":
         from fastcnn_kernels.reference import ReferenceBackend
 

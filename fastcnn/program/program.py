@@ -26,7 +26,8 @@ class Program:
         self.slots: dict[Value, Any] = {}
         self.storages = storages
         self.tensors: dict[Value | Variable, Tensor] = {}
-        self.plan = backend.plan(batch_size)
+        frozen = not any(isinstance(written, Variable) for step in self.steps for written in step.writes())
+        self.plan = backend.plan(batch_size, frozen)
         for number, step in enumerate(self.steps):
             self.plan.begin(f"{number}.{step.source}")
             getattr(backend, step.op)(self.plan, **self._operands(step), **step.attributes)

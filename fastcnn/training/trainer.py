@@ -45,15 +45,16 @@ NOT_OFFERED = {
 class Runtime:
     """What a compiled model has in this process only: backend, executor, programs. A pickle or copy begins without them."""
 
-    def __init__(self, device: Any = None):
+    def __init__(self, device: Any = None, options: Mapping[str, Any] | None = None):
         self.device = device if device is None or isinstance(device, str) else device.name
-        self.backend = resolve(device)
+        self.options = dict(options or {})
+        self.backend = resolve(device, **self.options)
         self.process = os.getpid()
         self.graph: Any = None
         self.executor: Any = None
 
     def __reduce__(self) -> Any:
-        return Runtime, (self.device,)
+        return Runtime, (self.device, self.options)
 
     def ready(self, model: Any) -> "Runtime":
         """Make what depends on the model's graph, unless it is there. RuntimeError in a process forked after compile."""
@@ -126,6 +127,7 @@ class Trainer:
         metrics: Any = None,
         *,
         device: Any = None,
+        conv_algorithm: str | None = None,
         jit_compile: Any = "auto",
         **not_offered: Any,
     ) -> None:
@@ -136,6 +138,7 @@ class Trainer:
         loss_weights    a number for each output's loss in their sum
         metrics         a list of names, metrics or functions; a list of lists or a dict by output where there are several
         device          "cpu", "reference", "auto", or a backend; None takes the default of `fastcnn.set_device`
+        conv_algorithm  of device "cpu": "auto" (the default), "direct" (least rounding), "winograd2" or "winograd4"
         jit_compile     taken and ignored: everything is compiled
         """
         _refuse(not_offered)
@@ -143,7 +146,8 @@ class Trainer:
         arguments = resolved(loss, loss_weights, metrics)
         # For its errors: which output is whose is settled when the graph is known.
         compilation(self.output_names if self.built else ["output"], **arguments)
-        self._runtime, self._arguments = Runtime(device), arguments
+        options = {} if conv_algorithm is None else {"conv_algorithm": conv_algorithm}
+        self._runtime, self._arguments = Runtime(device, options), arguments
         self.optimizer, self.loss = chosen, loss
         self.seed = current_seed() if self.seed is None else self.seed
         self.compiled, self.stop_training = True, False

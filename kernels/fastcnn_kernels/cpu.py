@@ -28,13 +28,18 @@ from .softmax_crossentropy import cpu as softmax_crossentropy
 from .transpose import cpu as transpose
 from .upsample import cpu as upsample
 
+CONV_ALGORITHMS = ("auto", "direct", "winograd2", "winograd4")
+
 
 @with_ops_of(
     data, conv, conv_transpose, dense, pool, norm, activation, elementwise, dropout, augment, shape, transpose, pad, upsample,
     softmax_crossentropy, loss, optimizer
 )  # fmt: skip
 class CpuBackend:
-    """See the module's docstring."""
+    """See the module's docstring.
+
+    conv_algorithm  how convolutions compute: "direct", "winograd2", "winograd4" or "auto", see conv/winograd.py
+    """
 
     name = "cpu"
     fusions = frozenset(
@@ -42,9 +47,14 @@ class CpuBackend:
     )
     dtype: np.dtype[Any] = np.dtype(np.float32)
 
-    def plan(self, batch_size: int) -> CpuPlan:
+    def __init__(self, conv_algorithm: str = "auto"):
+        if conv_algorithm not in CONV_ALGORITHMS:
+            raise ValueError(f"conv_algorithm must be one of {', '.join(CONV_ALGORITHMS)}, got {conv_algorithm!r}")
+        self.conv_algorithm = conv_algorithm
+
+    def plan(self, batch_size: int, frozen: bool = False) -> CpuPlan:
         """An empty plan."""
-        return CpuPlan(batch_size)
+        return CpuPlan(batch_size, self.conv_algorithm, frozen)
 
     def allocate(self, shape: Extents, dtype: DTypeLike, kind: Kind) -> CpuStorage:
         """Zeroed memory that outlives programs."""

@@ -46,7 +46,7 @@ class CudaBackend:
     def __init__(self, device: Device):
         self.device, self.name = device, device.name
 
-    def plan(self, batch_size: int) -> CudaPlan:
+    def plan(self, batch_size: int, frozen: bool = False) -> CudaPlan:
         """An empty plan."""
         return CudaPlan(batch_size, self.device)
 

@@ -44,7 +44,7 @@ class ReferenceBackend:
     def __init__(self, dtype: DTypeLike = np.float32):
         self.dtype: np.dtype[Any] = np.dtype(dtype)
 
-    def plan(self, batch_size: int) -> ReferencePlan:
+    def plan(self, batch_size: int, frozen: bool = False) -> ReferencePlan:
         """An empty plan."""
         return ReferencePlan(batch_size)
 

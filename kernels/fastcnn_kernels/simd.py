@@ -298,20 +298,20 @@ def tuple_of_zeros(typingctx: Any, count: Any) -> Any:
 
 @literal_intrinsic
 def outer_product(
-    typingctx: Any, accumulators: Any, rows: Any, offset: Any, vectors: Any, block: Any, step: Any, unroll: Any
+    typingctx: Any, accumulators: Any, rows: Any, offset: Any, vectors: Any, block: Any, step: Any, unroll: Any, apart: Any
 ) -> Any:
     """The tile of every matrix product: `unroll` rank-1 updates of P rows x V vectors of 16 lanes.
 
-    accumulators[p*V + v] += f32 at rows[p] + offset + 4*u  *  f32x16 at vectors + u*step + v*block, for u < unroll.
+    accumulators[p*V + v] += f32 at rows[p] + offset + u*apart  *  f32x16 at vectors + u*step + v*block, for u < unroll.
 
     rows are P addresses of scalars, V = len(accumulators) // P. P*V fma, P broadcasts and V loads an update: with
     V + 1 + P*V vector registers nothing is spilled.
     """
-    rows_count, updates = rows.count, unroll.literal_value
+    rows_count, updates, floats = rows.count, unroll.literal_value, apart.literal_value // 4
     blocks = accumulators.count // rows_count
 
     def codegen(context: Any, builder: ir.IRBuilder, sig: Any, args: Any) -> Any:
-        tile, addresses, shift, vector, block_bytes, step_bytes, _ = args
+        tile, addresses, shift, vector, block_bytes, step_bytes, _, _ = args
         sums = [builder.extract_value(tile, i) for i in range(accumulators.count)]
         scalars = [
             address(builder, builder.add(builder.extract_value(addresses, p), shift), _F32) for p in range(rows_count)
@@ -322,7 +322,7 @@ def outer_product(
                 loaded.append(builder.load(address(builder, where, f32x16.ir), align=4))
                 where = builder.add(where, block_bytes)
             for p in range(rows_count):
-                scalar = broadcast(builder, builder.load(builder.gep(scalars[p], [ir.Constant(_I64, u)]), align=4))
+                scalar = broadcast(builder, builder.load(builder.gep(scalars[p], [ir.Constant(_I64, u * floats)]), align=4))
                 for v in range(blocks):
                     sums[p * blocks + v] = call_llvm(builder, "fmuladd", scalar, loaded[v], sums[p * blocks + v])
             vector = builder.add(vector, step_bytes)
@@ -331,4 +331,4 @@ def outer_product(
         return tile
 
     integers = (types.int64,) * 4
-    return accumulators(accumulators, rows, *integers, types.literal(updates)), codegen
+    return accumulators(accumulators, rows, *integers, types.literal(updates), types.literal(4 * floats)), codegen

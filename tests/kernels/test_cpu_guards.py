@@ -19,7 +19,7 @@ from fastcnn_kernels.api import Tensor
 from fastcnn_kernels.cases import Case, cases, heavy_cases
 from fastcnn_kernels.cpu import CpuBackend
 from fastcnn_kernels.host.guarded import GuardedBackend
-from fastcnn_kernels.trial import compare, run_case
+from fastcnn_kernels.trial import REFERENCE, compare, run_case
 
 ROOT = Path(__file__).parents[2]
 PORTABLE = (
@@ -66,9 +66,13 @@ def portable_cases() -> list[Case]:
 
 
 def compare_all(some: list[Case]) -> int:
-    """Hold cases against the reference; how many there were."""
+    """Hold cases against the reference, gradients of convolutions by minimal filtering too; how many there were."""
     for case in some:
         compare(case, CpuBackend())
+        if case.op == "conv_backward":
+            expected, got = (run_case(case, backend) for backend in (REFERENCE, CpuBackend("winograd4")))
+            for name, value in flat(expected).items():
+                assert np.abs(flat(got)[name] - value).max() <= 5e-5 * np.abs(value).max(), f"{case}: {name}"
     return len(some)
 
 
@@ -101,7 +105,12 @@ def test_the_number_of_threads_changes_no_bit(threads):
     assert {name for name in here if here[name] != there[name]} == set()
 
 
-def test_the_portable_path_agrees_with_the_reference(tmp_path):
-    """Kernels compiled for the oldest processor of this architecture, as on a machine without AVX."""
-    features = dict(NUMBA_CPU_NAME="generic", NUMBA_CPU_FEATURES="", NUMBA_CACHE_DIR=str(tmp_path))
-    assert python("compare_all(portable_cases())", **features) == len(portable_cases())
+@pytest.mark.parametrize("processor", ["generic", "haswell"])
+def test_other_processors_agree_with_the_reference(processor, tmp_path):
+    """Kernels compiled for the oldest processor of this architecture, without AVX, and for one with AVX2: registers of 4 and of 8
+    lanes, 16 of them."""
+    features = {"generic": "", "haswell": "+avx,+avx2,+fma,+bmi,+bmi2,+f16c,+sse4.2"}[processor]
+    if processor != "generic" and "avx2" not in Path("/proc/cpuinfo").read_text():
+        pytest.skip("this processor has no AVX2")
+    settings = dict(NUMBA_CPU_NAME=processor, NUMBA_CPU_FEATURES=features, NUMBA_CACHE_DIR=str(tmp_path))
+    assert python("compare_all(portable_cases())", **settings) == len(portable_cases())

@@ -22,8 +22,8 @@ from ..api import Extents, Padding, Tensor
 from ..host.functions import activation_number
 from ..host.layout import blocks_of
 from ..host.plan import float_bits
-from ..simd import LANES, TILE_PIXELS
-from . import tiles
+from ..simd import TILE_BLOCKS
+from . import tiles, winograd
 from .geometry import Convolution, Tap, convolution
 from .tables import (
     VECTOR,
@@ -32,7 +32,6 @@ from .tables import (
     Table,
     address,
     group_size,
-    packed_index,
     panel_ranges,
     panels_of,
     pixel_grid,
@@ -44,11 +43,15 @@ from .tables import (
     widest_panel,
     window_grid,
 )
+from .weights import Weights, add_slices, forward_weights, gather, packed
 
 POOL_CHUNK, GRADIENT_CHUNK = 96, 128
 """Pixels whose outputs, and whose output gradients, stay in the first-level cache."""
 GRADIENT_ROWS = 192
 """Rows of the weight gradient that stay in the first-level cache, and one output of a launch over rows."""
+UNIT = (1, 1, 1)
+FEW_ROWS = 64
+"""Rows of w up to which a first layer's gradient of the output is made anew for every tile of rows, and never stored."""
 LARGE_WEIGHTS, FEW_PIXELS, LARGE_PARTIALS = 1 << 20, 8, 8 << 20
 
 
@@ -124,17 +127,30 @@ def forward(
     activation: str, alpha: float, pool: Pool | None = None,
 ) -> None:
     """y = pool(act(x * w + b))."""
+    smooth = activation not in ("linear", "relu")
+    floor = 0.0 if activation == "relu" else -inf
+    tile = winograd.choose(plan, c, pool.window if pool else UNIT)
+    if tile:
+        found = dict(window=pool.window, argmax=pool.argmax) if pool else {}
+        winograd.forward(plan, c, tile, x, w, b, y, floor=floor, **found)
+    else:
+        _products(plan, c, x, w, b, y, floor, pool)
+    if smooth:
+        activation_forward(plan, y, y, activation=activation, alpha=alpha)
+
+
+def _products(
+    plan: Any, c: Convolution, x: Tensor, w: Tensor, b: Tensor | None, y: Tensor, floor: float, pool: Pool | None
+) -> None:
+    """Direct products, panel by panel."""
     plan.halo(x, c.halo)
     by_panel = pool is None and c.groups == 1 and _streams(c.outputs, w)
     pixels = window_grid(c.outputs, pool.window) if pool else pixel_grid(c.outputs)
     targets = pixel_grid(pool.outputs(c.outputs)) if pool else pixels
     for panels in panels_of(blocks_of(c.channels_out), widest_panel(c.channels_out // c.groups, c.groups)):
-        weights = _forward_weights(plan, c, w, panels, by_panel)
+        weights = forward_weights(plan, c, w, panels, by_panel)
         ranges, sources = panel_ranges(c, panels, transposed=False), pixels * np.array(c.strides)
-        floor = 0.0 if activation == "relu" else -inf
         Product(x, y, b, weights, panels, ranges, c.taps, sources, targets, floor, pool, by_panel).launch(plan)
-    if activation not in ("linear", "relu"):
-        activation_forward(plan, y, y, activation=activation, alpha=alpha)
 
 
 def backward(
@@ -143,11 +159,22 @@ def backward(
     activation: str, alpha: float, pool: Pool | None = None,
 ) -> None:
     """Gradients of forward."""
+    tile = winograd.choose(plan, c, pool.window if pool else UNIT) if dx or dw else None
+    if tile and (dw is None or winograd.sums_in_frequencies(c, tile)):
+        value = None if activation == "linear" else y
+        pooled = (pool.argmax, activation, alpha, pool.window) if pool else (None, activation, alpha)
+        winograd.backward(plan, c, tile, x, w, winograd.Gradient(dy, value, *pooled), dx, dw, db)
+        return
+    if dw and dx is None and c.groups == 1 and prod(c.kernel) * c.channels_in <= FEW_ROWS:
+        _narrow_gradient(plan, c, x, y, dy, dw, db, activation, alpha, pool)
+        return
     dz = _output_gradient(plan, c, y, dy, dx or dw, db, activation, alpha, pool)
     if dw:
         plan.halo(x, c.halo)
         _weight_gradient(plan, c, x, dz, dw)
-    if dx:
+    if dx and tile:
+        winograd.backward(plan, c, tile, x, w, winograd.Gradient(dz, None, None), dx, None, None)
+    elif dx:
         plan.halo(dz, c.gradient_halo)
         _data_gradient(plan, c, w, dz, dx)
 
@@ -166,73 +193,12 @@ def _data_gradient(plan: Any, c: Convolution, w: Tensor, dz: Tensor, dx: Tensor)
     phases_of = list(c.phases())
     by_panel = c.groups == 1 and len(phases_of) == 1 and _streams(c.extents, w)
     for panels in panels_of(blocks_of(c.channels_in), widest_panel(c.channels_in // c.groups, c.groups)):
-        weights = _packed(plan, c, w, panels, True, by_panel)
+        weights = packed(plan, c, w, panels, True, by_panel)
         ranges = panel_ranges(c, panels, transposed=True)
         for phases, taps in phases_of:
             counts, firsts = [p.count for p in phases], [p.first for p in phases]
             sources, targets = pixel_grid(counts), pixel_grid(counts, c.strides, firsts)
             Product(dz, dx, None, weights, panels, ranges, taps, sources, targets, -inf, None, by_panel).launch(plan)
-
-
-# ------ weights as panels
-
-
-@dataclass(frozen=True)
-class Weights:
-    """Where a product finds row (tap, channel) of a panel: at (tap * rows + channel - the range's begin) * ld bytes.
-
-    Panels lie `panel` bytes apart. Where the product packs them itself, it does so from `source` by the table `packing`.
-    """
-
-    tensor: Tensor
-    ld: int
-    rows: int
-    panel: int
-    source: Tensor | None = None
-    packing: Once | None = None
-
-
-def _forward_weights(plan: Any, c: Convolution, w: Tensor, panels: Panels, by_panel: bool) -> Weights:
-    blocks = blocks_of(c.channels_out)
-    if c.groups == 1 and blocks == panels.blocks:
-        return Weights(w, panels.row, c.channels_in, 0)
-    return _packed(plan, c, w, panels, False, by_panel)
-
-
-def _packed(plan: Any, c: Convolution, w: Tensor, panels: Panels, transposed: bool, by_panel: bool) -> Weights:
-    """Panels of w; packed by a launch of their own unless the product does it (`by_panel`)."""
-    rows = rows_of_tap(c, panels, transposed)
-    if transposed and c.groups == 1:
-        rows = LANES * blocks_of(rows)
-    nbytes = prod(c.kernel) * rows * panels.row
-    packed = plan.scratch(f"{'wt' if transposed else 'w'}{panels.first}", (panels.count * nbytes // 4,), kind="plain")
-    if c.groups > 1:
-        _gather(plan, w, packed, Once(lambda at: packed_index(c, panels, transposed).reshape(-1)))
-        return Weights(packed, panels.row, rows, nbytes)
-    table = Once(lambda at: _packing(at(w), c, panels, transposed))
-    if by_panel:
-        return Weights(packed, panels.row, rows, nbytes, source=w, packing=table)
-    arguments = lambda at: [address(table(at)), at(packed), nbytes]  # noqa: E731
-    plan.launch(tiles.pack, arguments, reads=[w], writes=[packed], outputs=panels.count)
-    return Weights(packed, panels.row, rows, nbytes)
-
-
-def _packing(w: int, c: Convolution, panels: Panels, transposed: bool) -> Table:
-    """The argument row of tiles.pack_panel."""
-    blocks = blocks_of(c.channels_out)
-    extents = (prod(c.kernel), c.channels_in, blocks)
-    return np.array([w, VECTOR * blocks, *extents, panels.first, panels.blocks, transposed], np.int64)
-
-
-def _gather(plan: Any, source: Tensor, target: Tensor, index: Once, slices: int = 1) -> None:
-    """target[i] = sum over slices of source[index[i]]; `index` covers target's physical elements."""
-
-    def arguments(at: Any) -> list[int]:
-        stride = at.stride(source) if slices > 1 else 0
-        return [at(target), at(source), address(index(at)), len(index(at)), slices, stride]
-
-    count = prod(target.shape[:-1]) * LANES * blocks_of(target.shape[-1])
-    plan.launch(tiles.gather, arguments, reads=[source], writes=[target], outputs=-(-4 * count // tiles.GATHER_RUN))
 
 
 # ------ forward and data gradient
@@ -266,12 +232,14 @@ class Product:
             reads=[self.source, w.source or w.tensor, self.bias],
             writes=[self.target, self.pool and self.pool.argmax, scratch, *packs],
             outputs=self.panels.count if self.by_panel else None,
+            packed=[self.source],
         )
 
     def _chunk(self) -> int:
         """Pixels of whole windows that fill whole tiles: about POOL_CHUNK."""
         window = self.pool.pixels if self.pool else 1
-        whole = TILE_PIXELS // gcd(TILE_PIXELS, window)
+        pixels = tiles.pixels_of(self.panels.blocks)
+        whole = pixels // gcd(pixels, window)
         return -(-POOL_CHUNK // (window * whole)) * whole * window
 
     def _group(self, plan: Any) -> int:
@@ -352,19 +320,8 @@ def _output_gradient(
 
     plan.launch(tiles.output_gradient, arguments, reads=[dy, value, argmax], writes=[dz, partial])
     if db and partial:
-        _add_slices(plan, partial, db)
+        add_slices(plan, partial, db)
     return dz or dy
-
-
-def _add_slices(plan: Any, partial: Tensor, target: Tensor) -> None:
-    nbytes = prod(target.shape[:-1]) * VECTOR * blocks_of(target.shape[-1])
-    plan.launch(
-        tiles.add_slices,
-        lambda at: [at(target), at(partial), nbytes, at.slices, at.stride(partial)],
-        reads=[partial],
-        writes=[target],
-        outputs=-(-nbytes // tiles.ADD_RUN),
-    )
 
 
 def _weight_gradient(plan: Any, c: Convolution, x: Tensor, dz: Tensor, dw: Tensor) -> None:
@@ -379,9 +336,47 @@ def _weight_gradient(plan: Any, c: Convolution, x: Tensor, dz: Tensor, dw: Tenso
     for panels, first in zip(parts, places, strict=False):
         WeightGradient(c, x, dz, target, panels, first, by_rows).launch(plan)
     if c.groups > 1:
-        _gather(plan, target, dw, Once(lambda at: unpacked_index(c, parts)), 1 if by_rows else slices)
+        gather(plan, target, dw, Once(lambda at: unpacked_index(c, parts)), 1 if by_rows else slices)
     elif not by_rows:
-        _add_slices(plan, target, dw)
+        add_slices(plan, target, dw)
+
+
+def _narrow_gradient(
+    plan: Any, c: Convolution, x: Tensor, y: Tensor, dy: Tensor, dw: Tensor, db: Tensor | None,
+    activation: str, alpha: float, pool: Pool | None,
+) -> None:
+    """dw and db of a layer with few rows of weights, whose dx nobody wants."""
+    plan.halo(x, c.halo)
+    lanes, count = blocks_of(c.channels_out), prod(c.kernel) * c.channels_in
+    width = next(n for n in (2, 1) if n <= TILE_BLOCKS and lanes % n == 0)
+    height, window = -(-count // -(-count // tiles.narrow_rows(width))), pool.pixels if pool else 1
+    partial, sums = plan.partial("dw", count * VECTOR * lanes), plan.partial("db", VECTOR * lanes) if db else None
+    scratch = plan.partial("dz", window * width * VECTOR)
+    value, argmax = (None if activation == "linear" else y), pool and pool.argmax
+    outputs = pixel_grid(pool.outputs(c.outputs) if pool else c.outputs)
+    pixels = window_grid(c.outputs, pool.window) if pool else outputs
+
+    def build(at: Any) -> list[Table]:
+        rows = np.stack((row_offsets(at.layout(x), c.taps, range(c.channels_in)).reshape(-1), np.arange(count) * VECTOR * lanes), 1)
+        grids = [pixel_table(at.layout(t), outputs, 1) if t else np.zeros(0, np.int64) for t in (dy, value, argmax)]
+        return [pixel_table(at.layout(x), pixels * np.array(c.strides), 1), np.ascontiguousarray(rows), *grids]
+
+    tables = Once(build)
+
+    def arguments(at: Any) -> list[int]:
+        x_pixels, rows, *others = tables(at)
+        row = [at(x), at.layout(x).sample, address(x_pixels), at(partial), address(rows), count]
+        for tensor, table in zip((dy, value, argmax), others, strict=True):
+            row += [at(tensor), at.layout(tensor).sample, at.layout(tensor).block, address(table)] if tensor else [0] * 4
+        return [*row, at(sums), lanes // width, len(outputs), float_bits(alpha), at(scratch)]
+
+    plan.launch(
+        tiles.narrow_gradient(width, height, window, activation_number(activation)), arguments,
+        reads=[x, dy, value, argmax], writes=[partial, sums, scratch], packed=[x],
+    )  # fmt: skip
+    add_slices(plan, partial, dw)
+    if sums and db:
+        add_slices(plan, sums, db)
 
 
 def _gradient_places(c: Convolution, parts: Sequence[Panels]) -> list[int]:
@@ -416,6 +411,7 @@ class WeightGradient:
             reads=[self.x, self.dz],
             writes=[self.target],
             outputs=self._items() if self.by_rows else None,
+            packed=[self.x],
         )
 
     def _rows(self) -> int:

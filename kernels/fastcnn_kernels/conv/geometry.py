@@ -21,7 +21,7 @@ Tap = tuple[int, tuple[int, int, int]]
 Border = tuple[tuple[int, int], tuple[int, int], tuple[int, int]]
 
 
-WORTHWHILE, MOST_CUTS = 1.2, 7
+WORTHWHILE, MOST_CUTS = 1.15, 7
 
 
 @dataclass(frozen=True)

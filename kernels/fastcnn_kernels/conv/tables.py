@@ -105,17 +105,18 @@ def channel_range(first_lane: int, last_lane: int, lanes: int, channels: int, gr
     return first_lane // per_group * (channels // groups), (last // per_group + 1) * (channels // groups)
 
 
-def split_rows(begin: int, end: int) -> tuple[list[int], list[int]]:
-    """Channels [begin, end) as the firsts of fours that lie in one block of 16, and the rest."""
+def split_rows(rows: Table, ld: int) -> tuple[Table, int, int]:
+    """(rows, 2), bytes in x and in w, with the fours first: rows that follow each other by one float in x and by `ld` in w, of
+    which only the first is kept; how many fours; how many single rows."""
+    follows = (np.diff(rows[:, 0]) == 4) & (np.diff(rows[:, 1]) == ld)
     fours: list[int] = []
     singles: list[int] = []
-    c = begin
-    while c < end:
-        room = min(end, (c // LANES + 1) * LANES) - c
-        fours += range(c, c + room // 4 * 4, 4)
-        singles += range(c + room // 4 * 4, c + room)
-        c += room
-    return fours, singles
+    r = 0
+    while r < len(rows):
+        whole = r + 4 <= len(rows) and follows[r : r + 3].all()
+        (fours if whole else singles).append(r)
+        r += 4 if whole else 1
+    return np.ascontiguousarray(rows[[*fours, *singles]]), len(fours), len(singles)
 
 
 def row_offsets(layout: Layout, taps: Sequence[Tap], channels: Sequence[int]) -> Table:
@@ -131,14 +132,9 @@ def row_table(layout: Layout, taps: Sequence[Tap], begin: int, end: int, rows_of
 
     Row (tap, c) of w lies at (tap * rows_of_tap + c - begin) * ld.
     """
-    numbers = np.array([number for number, _ in taps], np.int64)
-    fours, singles = split_rows(begin, end)
-
-    def rows(channels: list[int]) -> Table:
-        in_w = (numbers[:, None] * rows_of_tap + np.array(channels, np.int64) - begin) * ld
-        return np.stack((row_offsets(layout, taps, channels), in_w), -1).reshape(-1, 2)
-
-    return np.concatenate((rows(fours), rows(singles))), len(taps) * len(fours), len(taps) * len(singles)
+    numbers, channels = np.array([number for number, _ in taps], np.int64), np.arange(begin, end)
+    in_w = (numbers[:, None] * rows_of_tap + channels - begin) * ld
+    return split_rows(np.stack((row_offsets(layout, taps, channels), in_w), -1).reshape(-1, 2).astype(np.int64), ld)
 
 
 def rows_of_tap(c: Convolution, panels: Panels, transposed: bool) -> int:

@@ -2,6 +2,7 @@
 
     product            forward and data gradient: pixels x lanes, contracted over rows; one kernel a panel width
     weight_gradient    rows x lanes, contracted over pixels; one kernel a panel width
+    narrow_gradient    the same for few rows, dz made on the fly: first layers, whose dz nobody else needs
     output_gradient    dz = dy * act'(y), scattered to the pixels that won their pool's window, and its sum, db
     pack               weights as panels, transposed for the data gradient
     gather, add_slices sums over slices, permuted by a table or in order
@@ -19,10 +20,12 @@ from llvmlite import ir
 from numba import njit
 from numba.core import types
 
-from ..host.functions import derivative, inlined
+from ..api import ACTIVATIONS
+from ..host.functions import LINEAR, derivative, inlined
 from ..host.runner import kernel
 from ..simd import (
     LANES,
+    TILE_BLOCKS,
     TILE_PIXELS,
     address,
     bits_as_f64,
@@ -161,10 +164,10 @@ def contract(tile, pixels, rows, fours, singles, w, ld):
     """tile += sum over the table `rows` of x[pixel + row] * w[row]: `fours` entries of 4 rows, then `singles` of one."""
     for r in range(fours):
         entry = rows + 16 * r
-        tile = outer_product(tile, pixels, load_i64(entry), w + load_i64(entry + 8), 64, ld, 4)
+        tile = outer_product(tile, pixels, load_i64(entry), w + load_i64(entry + 8), 64, ld, 4, 4)
     for r in range(fours, fours + singles):
         entry = rows + 16 * r
-        tile = outer_product(tile, pixels, load_i64(entry), w + load_i64(entry + 8), 64, ld, 1)
+        tile = outer_product(tile, pixels, load_i64(entry), w + load_i64(entry + 8), 64, ld, 1, 4)
     return tile
 
 
@@ -187,9 +190,15 @@ def pool(source, row, blocks, y, y_pixels, y_block, argmax, argmax_pixels, argma
             store_u8x16(argmax + load_i64(argmax_pixels + 8 * q) + v * argmax_block, winner)
 
 
+def pixels_of(blocks: int) -> int:
+    """Pixels of the product's register tile: more where a panel is narrow, as far as their addresses fit into registers."""
+    return TILE_PIXELS if blocks == TILE_BLOCKS else 8
+
+
 @cache
 def product(blocks: int) -> kernel:
     """The product kernel for panels of `blocks` blocks."""
+    tile_pixels = pixels_of(blocks)
 
     def product(a, first, last):
         """y[pixel, lanes] = max(floor, bias + sum over rows of x[pixel + row] * w[row, lanes]).
@@ -226,11 +235,11 @@ def product(blocks: int) -> kernel:
                     target, target_pixels, target_block = y_panel, y_pixels, y_block
                     if window > 0:
                         target, target_pixels, target_block = scratch - 64 * blocks * c, scratch_pixels, 64
-                    for p in range(c, end, TILE_PIXELS):
-                        tile = same_vectors(bias + block * bias_block, TILE_PIXELS, blocks)
-                        places = tile_addresses(x + n * x_sample, x_pixels, 8, p, end - 1, TILE_PIXELS)
+                    for p in range(c, end, tile_pixels):
+                        tile = same_vectors(bias + block * bias_block, tile_pixels, blocks)
+                        places = tile_addresses(x + n * x_sample, x_pixels, 8, p, end - 1, tile_pixels)
                         tile = contract(tile, places, rows, fours, singles, weights, ld)
-                        places = tile_addresses(target, target_pixels, 8, p, end - 1, TILE_PIXELS)
+                        places = tile_addresses(target, target_pixels, 8, p, end - 1, tile_pixels)
                         store_tile(tile, places, target_block, floor)
                     if window > 0:
                         pool(
@@ -238,11 +247,12 @@ def product(blocks: int) -> kernel:
                             argmax_block, c // window, end // window, window,
                         )
 
-    return _named(product, blocks)
+    return named(product, blocks)
 
 
-def _named(function: Callable[..., None], blocks: int) -> kernel:
-    function.__name__ = f"{function.__name__}_{blocks}"
+def named(function: Callable[..., None], variant: object) -> kernel:
+    """A kernel made by a factory, called after its variant."""
+    function.__name__ = f"{function.__name__}_{variant}"
     return kernel(function)
 
 
@@ -287,10 +297,68 @@ def weight_gradient(blocks: int) -> kernel:
                         channels = tile_addresses(x_group, rows, 16, r, last_row, TILE_PIXELS)
                         for p in range(8 * c, 8 * end, 8):
                             pixel = load_i64(x_pixels + p)
-                            tile = outer_product(tile, channels, pixel, z_group + load_i64(z_pixels + p), z_block, 0, 1)
+                            tile = outer_product(tile, channels, pixel, z_group + load_i64(z_pixels + p), z_block, 0, 1, 4)
                         store_tile(tile, places, 64, lowest)
 
-    return _named(weight_gradient, blocks)
+    return named(weight_gradient, blocks)
+
+
+def narrow_rows(blocks: int) -> int:
+    """The most rows of narrow_gradient's register tile, whose addresses have to fit into registers too."""
+    return max(1, min(10, TILE_PIXELS * TILE_BLOCKS // blocks))
+
+
+@cache
+def narrow_gradient(blocks: int, height: int, window: int, activation: int) -> kernel:
+    """The kernel for panels of `blocks` blocks, tiles of `height` rows, pool windows of `window` pixels (1 is no pool), and an
+    activation's number."""
+    accumulators = height * blocks
+
+    def narrow_gradient(a, first, last):
+        """dw[row, lanes] = sum over pixels of x[pixel + row] * dz[pixel, lanes], dz = dy * act'(y) at the winner of each window;
+        db = sum of dz. 2 rows lanes FLOPs a pixel; for each panel and tile of rows, x, y, dy are read once, and dz passes
+        through `scratch`.
+
+        db = 0, a null address, where it is not wanted.
+        """
+        x, x_sample, x_pixels, dw, rows, row_count = a[0], a[1], a[2], a[3], a[4], a[5]
+        dy, dy_sample, dy_block, dy_pixels = a[6], a[7], a[8], a[9]
+        y, y_sample, y_block, y_pixels = a[10], a[11], a[12], a[13]
+        argmax, argmax_sample, argmax_block, argmax_pixels = a[14], a[15], a[16], a[17]
+        db, panels, pixels, slope, scratch = a[18], a[19], a[20], splat(np.float32(bits_as_f64(a[21]))), a[22]
+        zero = splat(np.float32(0))
+        for q in range(panels):
+            if db != 0:
+                for v in range(blocks):
+                    store_f32x16(db + 64 * (q * blocks + v), zero)
+            for r in range(0, row_count, height):
+                tile = tuple_of_zeros(accumulators)
+                places = tile_addresses(x, rows, 16, r, row_count - 1, height)
+                for n in range(first, last):
+                    for p in range(pixels):
+                        for v in range(blocks):
+                            block = q * blocks + v
+                            gradient = load_f32x16(dy + n * dy_sample + block * dy_block + load_i64(dy_pixels + 8 * p))
+                            if activation != LINEAR:
+                                value = load_f32x16(y + n * y_sample + block * y_block + load_i64(y_pixels + 8 * p))
+                                gradient = gradient * derivative(value, activation, slope)
+                            if r == 0 and db != 0:
+                                store_f32x16(db + 64 * block, load_f32x16(db + 64 * block) + gradient)
+                            if window == 1:
+                                store_f32x16(scratch + 64 * v, gradient)
+                            else:
+                                number = argmax + n * argmax_sample + block * argmax_block
+                                winner = load_u8x16(number + load_i64(argmax_pixels + 8 * p))
+                                for w in range(window):
+                                    here = select(winner == splat_u8(np.uint8(w)), gradient, zero)
+                                    store_f32x16(scratch + 64 * (w * blocks + v), here)
+                        for w in range(window):
+                            pixel = n * x_sample + load_i64(x_pixels + 8 * (p * window + w))
+                            tile = outer_product(tile, places, pixel, scratch + 64 * w * blocks, 64, 0, 1, 4)
+                targets = tile_addresses(dw + 64 * q * blocks, rows + 8, 16, r, row_count - 1, height)
+                store_tile(tile, targets, 64, splat(np.float32(-np.inf)))
+
+    return named(narrow_gradient, f"{blocks}_{height}_{window}_{ACTIVATIONS[activation]}")
 
 
 @kernel

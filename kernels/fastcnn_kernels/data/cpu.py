@@ -53,10 +53,10 @@ def gather(plan: Any, source: Any, index: Any, y: Any, *, scale: float = 1.0, of
     def arguments(at: Any) -> list[int]:
         layout = at.layout(y)
         size, target = layout.pixels * layout.channels, DTYPES.index(y.dtype.name)
-        numbers = (at(source), at(index), source.dtype.itemsize, dtype, target, size, layout.blocks)
+        numbers = (at(source), at(index), source.dtype.itemsize, dtype, target, size, 0 if layout.packed else layout.blocks)
         return walk(at, (y,), (*numbers, float(scale), float(offset)), blocks=1)
 
-    plan.launch(gather_kernel, arguments, reads=[source, index], writes=[y])
+    plan.launch(gather_kernel, arguments, reads=[source, index], writes=[y], packed=[y])
 
 
 def export(plan: Any, x: Any, destination: Any) -> None:
@@ -114,7 +114,8 @@ def gather_kernel(a, first, last):
     """y[n] = scale * source[index[n]] + offset, in float64, as y's dtype. Operand y; see the numbers above.
 
     A pixel's sixteen lanes are read at once, its own channels and the next pixels' after them; the last pixels of a
-    sample, where that would leave it, are read channel by channel into a vector.
+    sample, where that would leave it, are read channel by channel into a vector. Where y is packed, BLOCKS is 0 and rows are
+    copied, the ends of rows element by element.
     """
     entry, dtype, target, width = number(a, ENTRY), number(a, TYPE), number(a, TARGET), a[WIDTH]
     step, pixel = entry * stride(a, 0, CHANNELS), 16 if target == UINT8 else 64
@@ -123,6 +124,13 @@ def gather_kernel(a, first, last):
         source = load_i64(number(a, CELL)) + load_i64(load_i64(number(a, INDEX)) + 8 * n) * number(a, SIZE) * entry
         end = source + number(a, SIZE) * entry
         for i in range(a[ROWS]):
+            if number(a, BLOCKS) == 0:
+                x, y, size = source + i * width * step, row(a, 0, n, i), width * stride(a, 0, CHANNELS)
+                for e in range(0, size - 15, 16):
+                    store_f32x16(y + 4 * e, f64_to_f32(_load16(x + e * entry, dtype) * scale + offset))
+                for e in range(size & ~15, size):
+                    value = f64_to_f32(splat_f64(_load1(x + e * entry, dtype)) * scale + offset)
+                    store_first(y + 4 * e, 1, value)
             for b in range(number(a, BLOCKS)):
                 x, y = source + i * width * step + 16 * b * entry, row(a, 0, n, i) + b * stride(a, 0, BLOCK)
                 whole = min(width, quotient(max(0, end - 16 * entry - x + step), step))

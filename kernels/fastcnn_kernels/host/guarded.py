@@ -30,18 +30,23 @@ def _expect(intact: Any, what: str) -> None:
 class GuardedPlan(CpuPlan):
     """A plan whose memory is full of NaN and canaries before each run and checked after it; its padding stays NaN."""
 
-    def _blocks(self, clock: Any, lifetimes: dict[Tensor, tuple[int, int]]) -> Any:
+    def _blocks(self, segments: Any, together: Any, lifetimes: dict[Tensor, tuple[int, int]]) -> Any:
         """Every tensor has a halo and lives for ever, so that nothing else may write to its place."""
         for tensor in lifetimes:
             if tensor.kind == "batch":
                 self.halo(tensor, HALO)
-        groups = super()._blocks(clock, dict.fromkeys(lifetimes, (0, len(self.launches) - 1)))
+        groups = super()._blocks(segments, together, dict.fromkeys(lifetimes, (0, len(self.launches) - 1)))
         for block in (block for group in groups for block in group.values()):
             block.nbytes += GAP
         return groups
 
+    def _may_leave(self, tensor: Tensor) -> bool:
+        """Every slice's tensors are checked after the run."""
+        return False
+
     def run(self) -> None:
         """Fill, run, check."""
+        self._prepare(stepwise=False)
         arenas = [*self.slice_arenas, self.shared_arena]
         for arena in arenas:
             whole(arena)[:] = CANARY
@@ -125,9 +130,9 @@ class GuardedStorage(CpuStorage):
 class GuardedBackend(CpuBackend):
     """See the module's docstring."""
 
-    def plan(self, batch_size: int) -> GuardedPlan:
+    def plan(self, batch_size: int, frozen: bool = False) -> GuardedPlan:
         """An empty plan."""
-        return GuardedPlan(batch_size)
+        return GuardedPlan(batch_size, self.conv_algorithm)
 
     def allocate(self, shape: Any, dtype: Any, kind: Kind) -> GuardedStorage:
         """Memory that outlives programs."""

@@ -5,8 +5,9 @@ stands for the padding of a convolution:
 
     [N][ceil(C/16)][halo + D + halo][halo + H + halo][halo + W + halo][16]
 
-The lanes beyond C in the last block hold anything: no op lets them reach a logical element. A dense tensor (N, F) is the
-1x1x1 image with F channels. A parameter has its last axis padded to a multiple of 16: (..., ceil16(C)).
+The lanes beyond C in the last block hold anything: no op lets them reach a logical element. A picture of few channels that
+only the first convolution reads is packed instead, channels-last without padding lanes: [N][D][H][W][C] with its halo, a
+sixteenth of the memory where C = 1. A dense tensor (N, F) is the 1x1x1 image with F channels. A parameter has its last axis padded to a multiple of 16: (..., ceil16(C)).
 """
 
 import math
@@ -16,6 +17,8 @@ from ..simd import LANES
 
 Halo = tuple[tuple[int, int], tuple[int, int], tuple[int, int]]
 NO_HALO: Halo = ((0, 0), (0, 0), (0, 0))
+FEW_CHANNELS = 4
+"""The most channels that a packed tensor has."""
 
 
 def blocks_of(channels: int) -> int:
@@ -48,6 +51,7 @@ class Layout:
     channels: int
     halo: Halo
     itemsize: int
+    packed: bool = False
 
     @property
     def blocks(self) -> int:
@@ -55,7 +59,7 @@ class Layout:
 
     @property
     def pixel(self) -> int:
-        return LANES * self.itemsize
+        return (self.channels if self.packed else LANES) * self.itemsize
 
     @property
     def row(self) -> int:

@@ -73,7 +73,7 @@ def _call(typingctx: Any, address: Any, row: Any, first: Any, last: Any) -> Any:
     return types.void(*(types.int64,) * 4), codegen
 
 
-_call_kernel: Any = intrinsic(_call)
+call_kernel: Any = intrinsic(_call)
 
 FLUSH = 0x8040
 """Bits of the x86 control register MXCSR: flush results to zero, take denormal operands as zero."""
@@ -109,23 +109,36 @@ _flush_denormals: Any = intrinsic(lambda typingctx: _control_register(typingctx)
 _restore: Any = intrinsic(lambda typingctx, mode: _control_register(typingctx, mode))
 
 
-def _walk(addresses, rows, segments, extents, bounds, threads):
+@njit
+def _cross(addresses, rows, fixed, relocations, starts, arena, begin, end, k, bounds):
+    """A worker takes slice k through the launches begin .. end - 1."""
+    for r in range(starts[begin], starts[end]):
+        i, column = relocations[r, 0], relocations[r, 1]
+        rows[k, i, column] = fixed[k, i, column] + arena
+    for i in range(begin, end):
+        row = rows.ctypes.data + k * rows.strides[0] + i * rows.strides[1]
+        call_kernel(addresses[i], row, bounds[k], bounds[k + 1])
+
+
+def _walk(addresses, rows, fixed, relocations, starts, workers, segments, extents, bounds, threads):
     """for each segment (kind, first launch, last launch):
-    BATCH   every slice of the batch crosses the segment's launches on its own: rows[slice, launch]
+    BATCH   every slice of the batch crosses the segment's launches on its own: rows[slice, launch]. A worker takes the slices
+            of its share one after the other, all in its own arena: rows[slice, launch, column] = fixed[slice, launch, column]
+            + the arena's address for every (launch, column) in `relocations`, those of launch i from starts[i] on
     OUTPUT  launches that need nothing of each other, the outputs of each divided among the threads: rows[0, launch]
 
     A launch with fewer outputs than threads starts with another thread than the one before it, so that a row of small ones
     is shared out too.
     """
     slices = len(bounds) - 1
-    base = rows.ctypes.data
     for s in range(len(segments)):
         begin, end = segments[s, 1], segments[s, 2]
         if segments[s, 0] == BATCH:
-            for k in prange(slices):
+            shares = min(threads, slices)
+            for t in prange(shares):
                 mode = _flush_denormals()
-                for i in range(begin, end):
-                    _call_kernel(addresses[i], base + k * rows.strides[0] + i * rows.strides[1], bounds[k], bounds[k + 1])
+                for k in range(slices * t // shares, slices * (t + 1) // shares):
+                    _cross(addresses, rows, fixed, relocations, starts, workers[t], begin, end, k, bounds)
                 _restore(mode)
         else:
             for t in prange(threads):
@@ -135,17 +148,23 @@ def _walk(addresses, rows, segments, extents, bounds, threads):
                     c = (t + i) % threads
                     if c < chunks:
                         first, last = extents[i] * c // chunks, extents[i] * (c + 1) // chunks
-                        _call_kernel(addresses[i], base + i * rows.strides[1], first, last)
+                        call_kernel(addresses[i], rows.ctypes.data + i * rows.strides[1], first, last)
                 _restore(mode)
 
 
 @cache
 def _compiled() -> Any:
-    arrays = (types.int64[::1], types.int64[:, :, ::1], types.int64[:, ::1], types.int64[::1], types.int64[::1])
+    one, two, three = types.int64[::1], types.int64[:, ::1], types.int64[:, :, ::1]
+    arrays = (one, three, three, two, one, one, two, one, one)
     with _disk_cache():
         return njit(types.void(*arrays, types.int64), parallel=True, cache=True)(_walk)
 
 
-def run(addresses: Any, rows: Any, segments: Any, extents: Any, bounds: Any) -> None:
-    """Execute the segments in order on the threads that Numba is set to."""
-    _compiled()(addresses, rows, segments, extents, bounds, get_num_threads())
+def run(*arrays: Any) -> None:
+    """Execute the segments in order on the threads that Numba is set to: see _walk for the arrays."""
+    _compiled()(*arrays, get_num_threads())
+
+
+def workers(slices: int) -> int:
+    """How many workers share the slices of a batch."""
+    return min(get_num_threads(), slices)

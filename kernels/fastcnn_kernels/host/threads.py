@@ -8,10 +8,10 @@ import os
 import sys
 from importlib import import_module
 
-SPINS = "1000"
-"""How often an idle thread looks for work before it sleeps: some 40 us, longer than the gap between two segments.
+SPINS = "5000"
+"""How often an idle thread looks for work before it sleeps: some 200 us, longer than the gap between two segments or two steps.
 
-GNU OpenMP's own number is 300 times that. On a machine with other work the thread then spins its time slice away and is not
+GNU OpenMP's own number is 60 times that. On a machine with other work the thread then spins its time slice away and is not
 scheduled when its work comes: steps took 4 times as long. Read when the pool starts; OMP_WAIT_POLICY overrides it.
 """
 

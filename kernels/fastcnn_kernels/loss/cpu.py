@@ -1,6 +1,6 @@
 """From losses of samples to one number, and metrics, on the CPU. Sums are float64, over the samples in order.
 
-    weighted_loss   one serial launch: a batch has few samples
+    weighted_loss   the gradient with the batch, which waits for nothing; the sum in one serial launch: a batch has few samples
     accuracy        hits of each sample, then as mean_metric
     mean_metric     one serial launch
 """
@@ -12,7 +12,7 @@ import numpy as np
 from ..api import Scalars
 from ..host.functions import inlined
 from ..host.runner import kernel
-from ..host.walk import BLOCK, CHANNELS, ROWS, WIDTH, element, number, present, real, row, sample_address, stride, walk
+from ..host.walk import BLOCK, CHANNELS, ROWS, WIDTH, element, number, real, row, sample_address, stride, walk
 from ..simd import (
     first_lanes,
     horizontal_maximum,
@@ -42,15 +42,18 @@ def weighted_loss(
 ) -> None:
     """L = sum of weight * loss / N, accumulated; dloss = scale * weight / N."""
 
-    def arguments(at: Any) -> list[int]:
-        numbers = (at.batch_size, scale / at.batch_size, at(accumulator), at(scalars))
-        return walk(at, (), numbers, others=(loss, weight, dloss), like=loss)
-
+    if dloss:
+        plan.launch(
+            loss_gradient_kernel,
+            lambda at: walk(at, (), (scale / at.batch_size,), others=(weight, dloss), like=loss),
+            reads=[weight],
+            writes=[dloss],
+        )
     plan.launch(
         weighted_loss_kernel,
-        arguments,
+        lambda at: walk(at, (), (at.batch_size, at(accumulator), at(scalars)), others=(loss, weight), like=loss),
         reads=[loss, weight, accumulator, scalars],
-        writes=[dloss, accumulator, scalars],
+        writes=[accumulator, scalars],
         outputs=1,
     )
 
@@ -98,22 +101,28 @@ def _add(where, value):
 
 
 @kernel
+def loss_gradient_kernel(a, first, last):
+    """dloss = weight * scale / N. Operands weight, dloss; number scale / N."""
+    for n in range(first, last):
+        weight = np.float64(load_f32(sample_address(a, 0, n)))
+        store_f32(sample_address(a, 1, n), np.float32(weight * real(a, 0)))
+
+
+@kernel
 def weighted_loss_kernel(a, first, last):
-    """accumulator += (sum of weight * loss, N); dloss = weight * scale / N.
+    """accumulator += (sum of weight * loss, N).
 
     Where the sum is not finite, NONFINITE = STEP + 1 unless it is set already.
 
-    Operands loss, weight, dloss or None; numbers N, scale / N, accumulator, scalars.
+    Operands loss, weight; numbers N, accumulator, scalars.
     """
     total = 0.0
     for n in range(number(a, 0)):
         weight = np.float64(load_f32(sample_address(a, 1, n)))
         total += weight * np.float64(load_f32(sample_address(a, 0, n)))
-        if present(a, 2):
-            store_f32(sample_address(a, 2, n), np.float32(weight * real(a, 1)))
-    _add(number(a, 2), total)
-    _add(number(a, 2) + 8, np.float64(number(a, 0)))
-    scalars = number(a, 3)
+    _add(number(a, 1), total)
+    _add(number(a, 1) + 8, np.float64(number(a, 0)))
+    scalars = number(a, 2)
     # inf - inf and nan - nan are nan, which equals nothing.
     if total - total != 0.0 and load_i64(scalars + NONFINITE) == 0:
         store_i64(scalars + NONFINITE, load_i64(scalars + STEP) + 1)
