@@ -136,8 +136,8 @@ class Backend(Protocol):
     dtype: np.dtype[Any]
 
     def plan(self, batch_size: int, frozen: bool = False) -> Plan:
-        """An empty plan. `frozen`: no op in it writes a parameter, so what is computed from parameters alone may be kept from run
-        to run, until one of them is written."""
+        """An empty plan. `frozen`: no op in it writes a parameter, so what is computed from parameters alone may be kept from
+        run to run, until one of them is written."""
 
     def allocate(self, shape: tuple[int, ...], dtype: DTypeLike, kind: Kind) -> Storage:
         """Zeroed memory that outlives programs."""

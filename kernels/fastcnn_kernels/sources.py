@@ -12,7 +12,7 @@ from functools import cache
 from pathlib import Path
 
 PACKAGE = Path(__file__).resolve().parent
-CPU = ("api.py", "simd.py", "host/*.py", "*/cpu.py", "conv/t*.py", "*/geometry.py")
+CPU = ("api.py", "simd.py", "host/*.py", "*/cpu.py", "conv/t*.py", "*/geometry.py", "conv/filtering.py", "conv/*_kernels.py")
 CUDA = ("api.py", "ptx.py", "device/*.py", "random/cuda*.py", "augment/geometry.py")
 """What is inlined into CUDA kernels of every folder; a kernel's own folder comes to it."""
 NOT_IN_KERNELS = frozenset(

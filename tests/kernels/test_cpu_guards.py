@@ -107,8 +107,8 @@ def test_the_number_of_threads_changes_no_bit(threads):
 
 @pytest.mark.parametrize("processor", ["generic", "haswell"])
 def test_other_processors_agree_with_the_reference(processor, tmp_path):
-    """Kernels compiled for the oldest processor of this architecture, without AVX, and for one with AVX2: registers of 4 and of 8
-    lanes, 16 of them."""
+    """Kernels compiled for the oldest processor of this architecture, without AVX, and for one with AVX2: 16 registers of 4 and
+    of 8 lanes."""
     features = {"generic": "", "haswell": "+avx,+avx2,+fma,+bmi,+bmi2,+f16c,+sse4.2"}[processor]
     if processor != "generic" and "avx2" not in Path("/proc/cpuinfo").read_text():
         pytest.skip("this processor has no AVX2")

@@ -1,4 +1,4 @@
-"""Minimal filtering: its matrices, its kernels against the float64 reference wherever they are possible, and its error bounds."""
+"""Minimal filtering: its matrices, its kernels against the float64 reference wherever they are possible, its error bounds."""
 
 import math
 
@@ -76,15 +76,18 @@ def test_errors_stay_within_their_bounds(shape):
     b = rng.normal(size=w_shape[-1])
     padding = tuple((pad if k > 1 else 0,) * 2 for k in w_shape[:-2])
     attributes = dict(strides=(1,) * rank, padding=padding, dilation=(1,) * rank, groups=1, activation="linear", alpha=0.0)
-    y_shape = (x_shape[0], *(n + 2 * p[0] - k + 1 for n, p, k in zip(x_shape[1:-1], padding, w_shape, strict=False)), w_shape[-1])
+    extents = (n + 2 * p[0] - k + 1 for n, p, k in zip(x_shape[1:-1], padding, w_shape[:-2], strict=True))
+    y_shape = (x_shape[0], *extents, w_shape[-1])
     dy = rng.normal(size=y_shape)
     forward, backward = dict(x=x, w=w, b=b), dict(x=x, w=w, y=np.zeros(y_shape), dy=dy)
     shapes = dict(dx=x_shape, dw=w_shape, db=b.shape)
     worst = {}
     for op, operands, outputs in (("conv_forward", forward, dict(y=y_shape)), ("conv_backward", backward, shapes)):
         all_shapes = {**{name: value.shape for name, value in operands.items()}, **outputs}
-        found = [run(backend, op, operands, all_shapes, attributes, batch_size=x_shape[0]) for backend in (REFERENCE, CpuBackend())]
-        worst.update({name: error(found[1][name], found[0][name]) for name in outputs})
+        want, got = (
+            run(backend, op, operands, all_shapes, attributes, batch_size=x_shape[0]) for backend in (REFERENCE, CpuBackend())
+        )
+        worst.update({name: error(got[name], want[name]) for name in outputs})
     assert worst["y"] < 1e-5
     assert max(worst["dx"], worst["dw"], worst["db"]) < 5e-5
 

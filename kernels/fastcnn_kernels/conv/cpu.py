@@ -131,8 +131,8 @@ def forward(
     floor = 0.0 if activation == "relu" else -inf
     tile = winograd.choose(plan, c, pool.window if pool else UNIT)
     if tile:
-        found = dict(window=pool.window, argmax=pool.argmax) if pool else {}
-        winograd.forward(plan, c, tile, x, w, b, y, floor=floor, **found)
+        window, argmax = (pool.window, pool.argmax) if pool else (UNIT, None)
+        winograd.forward(plan, c, tile, x, w, b, y, floor=floor, window=window, argmax=argmax)
     else:
         _products(plan, c, x, w, b, y, floor, pool)
     if smooth:
@@ -357,7 +357,8 @@ def _narrow_gradient(
     pixels = window_grid(c.outputs, pool.window) if pool else outputs
 
     def build(at: Any) -> list[Table]:
-        rows = np.stack((row_offsets(at.layout(x), c.taps, range(c.channels_in)).reshape(-1), np.arange(count) * VECTOR * lanes), 1)
+        in_x = row_offsets(at.layout(x), c.taps, range(c.channels_in)).reshape(-1)
+        rows = np.stack((in_x, np.arange(count) * VECTOR * lanes), 1)
         grids = [pixel_table(at.layout(t), outputs, 1) if t else np.zeros(0, np.int64) for t in (dy, value, argmax)]
         return [pixel_table(at.layout(x), pixels * np.array(c.strides), 1), np.ascontiguousarray(rows), *grids]
 

@@ -12,8 +12,8 @@ With tiles of inputs d, weights g and outputs y, and * element by element (Lavin
 It is linear in d and in g, so its gradients are its adjoint: dg = G^T ((A dy A^T) * (B^T d B)) G,
 dd = B ((G g G^T) * (A dy A^T)) B^T. An axis with one tap has m = alpha = 1 and unit matrices.
 
-The matrices are those of Toom and Cook for the points 0, 1, -1, 2, -2 and infinity. The products of F(m, r) cancel: with float32
-and alpha = m + r - 1 the largest error, over the largest output, is about 1e-6 for alpha <= 4 and 1e-5 for alpha <= 6.
+The matrices are those of Toom and Cook for the points 0, 1, -1, 2, -2 and infinity. Terms of F(m, r) cancel: in float32, with
+alpha = m + r - 1, the largest error over the largest output is about 1e-6 for alpha <= 4 and below 1e-5 for alpha <= 6.
 """
 
 from collections.abc import Sequence
@@ -199,8 +199,9 @@ def _store(builder: ir.IRBuilder, where: Sequence[ir.Value], result: list[list[i
 
 @literal_intrinsic
 def transform(
-    typingctx: Any, name: Any, m: Any, r: Any, m_: Any, r_: Any, x: Any, x_row: Any, x_column: Any, y: Any, y_row: Any, y_column: Any
-) -> Any:
+    typingctx: Any, name: Any, m: Any, r: Any, m_: Any, r_: Any,
+    source: Any, source_row: Any, source_column: Any, target: Any, target_row: Any, target_column: Any,
+) -> Any:  # fmt: skip
     """target = L source R^T: tiles of vectors at (address, bytes to the next row, bytes to the next column).
 
     `name` is "a", "b", "g", or transposed "at", "bt", "gt": the matrix of F(m, r) for L, of F(m_, r_) for R.
@@ -217,8 +218,9 @@ def transform(
 
 @literal_intrinsic
 def transform_add(
-    typingctx: Any, name: Any, m: Any, r: Any, m_: Any, r_: Any, x: Any, x_row: Any, x_column: Any, y: Any, y_row: Any, y_column: Any
-) -> Any:
+    typingctx: Any, name: Any, m: Any, r: Any, m_: Any, r_: Any,
+    source: Any, source_row: Any, source_column: Any, target: Any, target_row: Any, target_column: Any,
+) -> Any:  # fmt: skip
     """target += L source R^T: see transform."""
     values, kinds = _literals(name, m, r, m_, r_)
 
@@ -232,9 +234,9 @@ def transform_add(
 
 @literal_intrinsic
 def transform_bias(
-    typingctx: Any, name: Any, m: Any, r: Any, m_: Any, r_: Any, x: Any, x_row: Any, x_column: Any, y: Any, y_row: Any, y_column: Any,
-    bias: Any, floor: Any,
-) -> Any:
+    typingctx: Any, name: Any, m: Any, r: Any, m_: Any, r_: Any,
+    source: Any, source_row: Any, source_column: Any, target: Any, target_row: Any, target_column: Any, bias: Any, floor: Any,
+) -> Any:  # fmt: skip
     """target = maximum(L source R^T + bias, floor), a NaN as it is: see transform. bias, floor: a vector each."""
     values, kinds = _literals(name, m, r, m_, r_)
 

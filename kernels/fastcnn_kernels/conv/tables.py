@@ -132,8 +132,8 @@ def row_table(layout: Layout, taps: Sequence[Tap], begin: int, end: int, rows_of
 
     Row (tap, c) of w lies at (tap * rows_of_tap + c - begin) * ld.
     """
-    numbers, channels = np.array([number for number, _ in taps], np.int64), np.arange(begin, end)
-    in_w = (numbers[:, None] * rows_of_tap + channels - begin) * ld
+    numbers, channels = np.array([number for number, _ in taps], np.int64), range(begin, end)
+    in_w = (numbers[:, None] * rows_of_tap + np.array(channels, np.int64) - begin) * ld
     return split_rows(np.stack((row_offsets(layout, taps, channels), in_w), -1).reshape(-1, 2).astype(np.int64), ld)
 
 

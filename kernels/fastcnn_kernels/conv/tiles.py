@@ -315,7 +315,7 @@ def narrow_gradient(blocks: int, height: int, window: int, activation: int) -> k
     accumulators = height * blocks
 
     def narrow_gradient(a, first, last):
-        """dw[row, lanes] = sum over pixels of x[pixel + row] * dz[pixel, lanes], dz = dy * act'(y) at the winner of each window;
+        """dw[row, lanes] = sum over pixels of x[pixel + row] * dz[pixel, lanes], dz = dy * act'(y) at each window's winner;
         db = sum of dz. 2 rows lanes FLOPs a pixel; for each panel and tile of rows, x, y, dy are read once, and dz passes
         through `scratch`.
 

@@ -182,8 +182,8 @@ class Grid:
 
     def table(self, at: Any, x: Tensor | None, *outputs: Tensor | None) -> Table:
         """The entry of each tile for x and three tensors of the output's extents: see winograd_kernels.py."""
-        corners = self._corners()
-        columns = [self._offsets(at, x, corners - [axis.before for axis in self.c.axes[1:]])]
+        corners, before = self._corners(), np.array([axis.before for axis in self.c.axes[1:]])
+        columns = [self._offsets(at, x, corners - before)]
         columns += [self._offsets(at, tensor, corners // self.window[1:]) for tensor in outputs]
         inside = np.minimum(self.tile.outputs, np.array(self.c.outputs[1:]) - corners) // self.window[1:]
         return np.ascontiguousarray(np.column_stack([*columns, inside]).astype(np.int64))
@@ -250,7 +250,9 @@ def forward(
         ))  # fmt: skip
 
     plan.launch(
-        kernels.by_groups, arguments, reads=[x, *(part.tensor for part in filters), b], writes=[y, argmax, v.tensor, m.tensor, edge],
+        kernels.by_groups, arguments,
+        reads=[x, *(part.tensor for part in filters), b],
+        writes=[y, argmax, v.tensor, m.tensor, edge],
         name=f"conv.winograd_{tile}",
     )  # fmt: skip
 

@@ -87,14 +87,15 @@ def input_transform(tile: Tile) -> kernel:
     (m, r, m_, r_), columns = tile.numbers, tile.columns.alpha
 
     def input_transform(a, first, last):
-        """V[f, channel, tile] = (B^T d B)[f], d the inputs of the tile, in x with its halo. Reads alpha^2 vectors, writes as many."""
+        """V[f, channel, tile] = (B^T d B)[f], d the inputs of a tile, in x with its halo: alpha^2 vectors are read and written."""
         x, x_sample, x_block, x_row, table, tiles = a[0], a[1], a[2], a[3], a[4], a[5]
         v, frequency, block, blocks = a[6], a[7], a[8], a[9]
         for c in range(blocks):
             n, i = quotient(first, tiles), remainder(first, tiles)
             for t in range(first, last):
                 source = x + n * x_sample + c * x_block + load_i64(table + ENTRY * i + X)
-                transform("bt", m, r, m_, r_, source, x_row, 64, v + c * block + 64 * (t - first), columns * frequency, frequency)
+                target = v + c * block + 64 * (t - first)
+                transform("bt", m, r, m_, r_, source, x_row, 64, target, columns * frequency, frequency)
                 i += 1
                 if i == tiles:
                     n, i = n + 1, 0
@@ -240,8 +241,8 @@ def input_gradient(tile: Tile) -> kernel:
                 top = plane - above * dx_row - 64 * left
                 if i == 0:
                     clear(top, (above + height + below) * span)
-                source = d + c * block + 64 * (t - first)
-                transform_add("b", m, r, m_, r_, source, columns * frequency, frequency, plane + load_i64(table + ENTRY * i + X), dx_row, 64)
+                source, target = d + c * block + 64 * (t - first), plane + load_i64(table + ENTRY * i + X)
+                transform_add("b", m, r, m_, r_, source, columns * frequency, frequency, target, dx_row, 64)
                 i += 1
                 if i == tiles:
                     n, i = n + 1, 0
@@ -271,9 +272,9 @@ def rows_apart(typingctx: Any, base: Any, count: Any, apart: Any) -> Any:
     return types.UniTuple(types.int64, n)(types.int64, types.literal(n), types.literal(step)), codegen
 
 
-def _vectors(builder: ir.IRBuilder, tile: Any, where: ir.Value, row: ir.Value, block: ir.Value, width: int) -> list[ir.Value]:
-    """Pointers to the vectors of a tile of rows `row` bytes apart, each of `width` vectors `block` bytes apart."""
-    places = []
+def _vectors(builder: ir.IRBuilder, args: Any, width: int) -> list[ir.Value]:
+    """Pointers to the vectors of a tile, args = (tile, address, bytes to the next row, to the next of its `width` vectors)."""
+    tile, where, row, block, places = *args[:4], []
     for i in range(tile.type.count):
         shift = builder.add(builder.mul(row, I64(i // width)), builder.mul(block, I64(i % width)))
         places.append(address(builder, builder.add(where, shift), f32x16.ir))
@@ -287,7 +288,7 @@ def load_rows(typingctx: Any, like: Any, where: Any, row: Any, block: Any, width
 
     def codegen(context: Any, builder: ir.IRBuilder, sig: Any, args: Any) -> Any:
         tile = args[0]
-        for i, place in enumerate(_vectors(builder, *args[:4], count)):
+        for i, place in enumerate(_vectors(builder, args, count)):
             tile = builder.insert_value(tile, builder.load(place, align=4), i)
         return tile
 
@@ -300,7 +301,7 @@ def store_rows(typingctx: Any, tile: Any, where: Any, row: Any, block: Any, widt
     count = width.literal_value
 
     def codegen(context: Any, builder: ir.IRBuilder, sig: Any, args: Any) -> Any:
-        for i, place in enumerate(_vectors(builder, *args[:4], count)):
+        for i, place in enumerate(_vectors(builder, args, count)):
             builder.store(builder.extract_value(args[0], i), place, align=4)
         return context.get_dummy_value()
 

@@ -7,7 +7,8 @@ stands for the padding of a convolution:
 
 The lanes beyond C in the last block hold anything: no op lets them reach a logical element. A picture of few channels that
 only the first convolution reads is packed instead, channels-last without padding lanes: [N][D][H][W][C] with its halo, a
-sixteenth of the memory where C = 1. A dense tensor (N, F) is the 1x1x1 image with F channels. A parameter has its last axis padded to a multiple of 16: (..., ceil16(C)).
+sixteenth of the memory where C = 1. A dense tensor (N, F) is the 1x1x1 image with F channels. A parameter has its last axis
+padded to a multiple of 16: (..., ceil16(C)).
 """
 
 import math

@@ -170,8 +170,8 @@ class CpuPlan(LaunchList):
     ) -> None:
         """Append a kernel. It runs over the samples of a slice, or, where `outputs` is given, over that many outputs.
 
-        `arguments` is called when the plan is finalized, once a slice; an output launch sees slice 0. The kernel can do with the
-        tensors in `packed` as they are with few channels: see layout.py. `name` is for printing, by default the kernel's.
+        `arguments` is called when the plan is finalized, once a slice; an output launch sees slice 0. The kernel can do with
+        the tensors in `packed` as they are with few channels: see layout.py. `name` is for printing, by default the kernel's.
         """
         parallel = runner.BATCH if outputs is None else runner.OUTPUT
         present = (tuple(t for t in reads if t is not None), tuple(t for t in writes if t is not None))
@@ -253,8 +253,8 @@ class CpuPlan(LaunchList):
     def _blocks(
         self, segments: NDArray[np.int64], together: NDArray[np.int64], lifetimes: dict[Tensor, tuple[int, int]]
     ) -> tuple[dict[Tensor, Block], dict[Tensor, Block], dict[Tensor, Block]]:
-        """What to place in the arenas of workers, of slices, and in the shared one. `together` numbers the launches that a worker
-        runs without a pause."""
+        """What to place in the arenas of workers, of slices, and in the shared one. `together` numbers the launches that a
+        worker runs without a pause."""
         crossing = {
             t for launch in self.launches if launch.parallel == "output" for t in (*launch.reads, *launch.writes)
         }
