@@ -87,7 +87,7 @@ def input_transform(tile: Tile) -> kernel:
     (m, r, m_, r_), columns = tile.numbers, tile.columns.alpha
 
     def input_transform(a, first, last):
-        """V[f, channel, tile] = (B^T d B)[f], d the inputs of a tile, in x with its halo: alpha^2 vectors are read and written."""
+        """V[f, channel, tile] = (B^T d B)[f], d the inputs of a tile, in x with its halo: alpha^2 vectors in and out."""
         x, x_sample, x_block, x_row, table, tiles = a[0], a[1], a[2], a[3], a[4], a[5]
         v, frequency, block, blocks = a[6], a[7], a[8], a[9]
         for c in range(blocks):
@@ -274,7 +274,8 @@ def rows_apart(typingctx: Any, base: Any, count: Any, apart: Any) -> Any:
 
 def _vectors(builder: ir.IRBuilder, args: Any, width: int) -> list[ir.Value]:
     """Pointers to the vectors of a tile, args = (tile, address, bytes to the next row, to the next of its `width` vectors)."""
-    tile, where, row, block, places = *args[:4], []
+    tile, where, row, block = args[:4]
+    places: list[ir.Value] = []
     for i in range(tile.type.count):
         shift = builder.add(builder.mul(row, I64(i // width)), builder.mul(block, I64(i % width)))
         places.append(address(builder, builder.add(where, shift), f32x16.ir))
