@@ -23,7 +23,7 @@ from ..host.functions import activation_number
 from ..host.layout import blocks_of
 from ..host.plan import float_bits
 from ..simd import TILE_BLOCKS
-from . import tiles, winograd
+from . import depthwise, tiles, winograd
 from .geometry import Convolution, Tap, convolution
 from .tables import (
     VECTOR,
@@ -133,6 +133,8 @@ def forward(
     if tile:
         window, argmax = (pool.window, pool.argmax) if pool else (UNIT, None)
         winograd.forward(plan, c, tile, x, w, b, y, floor=floor, window=window, argmax=argmax)
+    elif pool is None and depthwise.possible(c):
+        depthwise.forward(plan, c, x, w, b, y, floor)
     else:
         _products(plan, c, x, w, b, y, floor, pool)
     if smooth:
@@ -169,6 +171,12 @@ def backward(
         _narrow_gradient(plan, c, x, y, dy, dw, db, activation, alpha, pool)
         return
     dz = _output_gradient(plan, c, y, dy, dx or dw, db, activation, alpha, pool)
+    if depthwise.possible(c):
+        if dw:
+            depthwise.weight_gradient(plan, c, x, dz, dw)
+        if dx:
+            depthwise.data_gradient(plan, c, w, dz, dx)
+        return
     if dw:
         plan.halo(x, c.halo)
         _weight_gradient(plan, c, x, dz, dw)
