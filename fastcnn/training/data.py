@@ -11,6 +11,7 @@ import itertools
 import math
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cache
 from typing import Any
 
 import numpy as np
@@ -26,8 +27,8 @@ ShuffleKey = tuple[int, int]
 """The seed and the number of training steps done: what a shuffle is drawn from."""
 
 SHUFFLE_STREAM = 0  # dropout steps count theirs from 1
-INPUT_DTYPES = frozenset({"uint8", "float32"})
-LABEL_DTYPES = frozenset({"uint8", "int32", "int64", "float32", "float64"})
+INPUT_DTYPES = frozenset(map(np.dtype, ("uint8", "float32")))
+LABEL_DTYPES = frozenset(map(np.dtype, ("uint8", "int32", "int64", "float32", "float64")))
 
 
 # What the model takes.
@@ -114,7 +115,7 @@ class Samples:
     @property
     def dtypes(self) -> tuple[str, ...]:
         """Of the inputs, then of the labels."""
-        return tuple(array.dtype.name for array in (*self.x, *self.y))
+        return tuple(_dtype_name(array.dtype) for array in (*self.x, *self.y))
 
     def by_class(self, class_weight: Any) -> "Samples":
         """The same samples, weighted by their class."""
@@ -131,6 +132,11 @@ class Samples:
                 f"and {len(self) - at} for validation"
             )
         return self[:at], self[at:]
+
+
+@cache
+def _dtype_name(dtype: np.dtype[Any]) -> str:
+    return dtype.name
 
 
 # One argument, array by array.
@@ -181,7 +187,7 @@ def _input(name: str, value: Any, shape: Shape) -> Array:
         raise ValueError(
             f"{name} must have shape {_shown(shape[1:])}, got {array.shape}{_advice(array.shape, tuple(shape[1:]))}"
         )
-    return np.ascontiguousarray(array, None if array.dtype.name in INPUT_DTYPES else np.float32)
+    return np.ascontiguousarray(array, None if array.dtype in INPUT_DTYPES else np.float32)
 
 
 def _shown(rows: Sequence[int | None]) -> str:
@@ -202,7 +208,7 @@ def _advice(shape: tuple[int, ...], rows: tuple[Any, ...]) -> str:
 
 def _label(name: str, value: Any) -> Array:
     array = numbers(name, value)
-    if array.dtype.name in LABEL_DTYPES:
+    if array.dtype in LABEL_DTYPES:
         return np.ascontiguousarray(array)
     return np.ascontiguousarray(array, np.float32 if array.dtype.kind == "f" else np.int64)
 

@@ -258,17 +258,17 @@ class Product:
         group, w = self._group(plan), self.weights
         rows = [row_table(at.layout(self.source), self.taps, *r, w.rows, w.ld) for r in dict.fromkeys(self.ranges)]
         by_range = dict(zip(dict.fromkeys(self.ranges), rows, strict=True))
-        panels = np.zeros((self.panels.count, 5), np.int64)
+        panels = np.zeros((self.panels.count, 6), np.int64)
         for q, r in enumerate(self.ranges):
-            table, fours, singles = by_range[r]
-            panels[q] = address(table), fours, singles, q * w.panel, self.panels.first + q * self.panels.blocks
+            table, runs = by_range[r]
+            panels[q] = address(table), *runs, q * w.panel, self.panels.first + q * self.panels.blocks
         found = {
             "x": pixel_table(at.layout(self.source), self.sources, group),
             "y": pixel_table(at.layout(self.target), self.targets, group),
             "panels": panels,
             "zeros": np.zeros(self.panels.row // 8, np.int64),
             "window": np.arange(group * len(self.sources)) * self.panels.row,
-            **{f"rows {i}": table for i, (table, _, _) in enumerate(rows)},
+            **{f"rows {i}": table for i, (table, _) in enumerate(rows)},
         }
         if self.pool:
             found["argmax"] = pixel_table(at.layout(self.pool.argmax), self.targets, group)

@@ -4,7 +4,7 @@ Every product here is out[pixel, lanes] = sum over rows of x[pixel address + row
 channel under one tap of the kernel. So one kernel serves every rank, stride, padding, dilation and group, given
 
     pixel_table    bytes from a sample's origin to each pixel of a group of samples
-    row_table      bytes to each row in x and in w: first rows in fours (consecutive channels of one block), then single rows
+    row_table      bytes to each row in x and in w: first rows in fours (consecutive channels of one block), then shorter runs
     Panels         V blocks of 16 lanes each that a register tile is wide: panels_of cuts a number of blocks into them
     channel_range  the channels that a panel contracts over, where there are groups
     packed_index   where the elements of grouped weights go in packed panels, and unpacked_index back
@@ -26,6 +26,8 @@ from .geometry import Convolution, Tap
 Table = NDArray[np.int64]
 VECTOR = 64
 """Bytes of 16 lanes of float32."""
+RUNS = (4, 3, 1)
+"""Rows that one turn of the contraction takes where they lie side by side: channels of a block, taps of a grey picture."""
 GROUP_PIXELS = 256
 """Small images are taken several at a time, until a group has about this many pixels."""
 
@@ -105,18 +107,17 @@ def channel_range(first_lane: int, last_lane: int, lanes: int, channels: int, gr
     return first_lane // per_group * (channels // groups), (last // per_group + 1) * (channels // groups)
 
 
-def split_rows(rows: Table, ld: int) -> tuple[Table, int, int]:
-    """(rows, 2), bytes in x and in w, with the fours first: rows that follow each other by one float in x and by `ld` in w, of
-    which only the first is kept; how many fours; how many single rows."""
-    follows = (np.diff(rows[:, 0]) == 4) & (np.diff(rows[:, 1]) == ld)
-    fours: list[int] = []
-    singles: list[int] = []
+def split_rows(rows: Table, ld: int) -> tuple[Table, list[int]]:
+    """(runs, 2), bytes in x and in w of the first row of each run of rows that follow each other by one float in x and by `ld`
+    in w: runs of RUNS[0] rows, then of RUNS[1], ...; how many there are of each."""
+    follows = [*((np.diff(rows[:, 0]) == 4) & (np.diff(rows[:, 1]) == ld)).tolist(), False]
+    found: dict[int, list[int]] = {length: [] for length in RUNS}
     r = 0
     while r < len(rows):
-        whole = r + 4 <= len(rows) and follows[r : r + 3].all()
-        (fours if whole else singles).append(r)
-        r += 4 if whole else 1
-    return np.ascontiguousarray(rows[[*fours, *singles]]), len(fours), len(singles)
+        length = next(n for n in RUNS if n == 1 or all(follows[r : r + n - 1]))
+        found[length].append(r)
+        r += length
+    return np.ascontiguousarray(rows[[r for runs in found.values() for r in runs]]), [len(runs) for runs in found.values()]
 
 
 def row_offsets(layout: Layout, taps: Sequence[Tap], channels: Sequence[int]) -> Table:
@@ -127,8 +128,8 @@ def row_offsets(layout: Layout, taps: Sequence[Tap], channels: Sequence[int]) ->
     return (places @ np.array((layout.plane, layout.row, layout.pixel)))[:, None] + in_pixel
 
 
-def row_table(layout: Layout, taps: Sequence[Tap], begin: int, end: int, rows_of_tap: int, ld: int) -> tuple[Table, int, int]:
-    """(rows, 2): bytes in x and in w of every row, fours first; how many fours; how many singles.
+def row_table(layout: Layout, taps: Sequence[Tap], begin: int, end: int, rows_of_tap: int, ld: int) -> tuple[Table, list[int]]:
+    """The runs of all rows, see split_rows: bytes in x and in w.
 
     Row (tap, c) of w lies at (tap * rows_of_tap + c - begin) * ld.
     """

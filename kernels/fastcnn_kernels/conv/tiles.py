@@ -160,12 +160,15 @@ stage d swaps the two d x d squares off the diagonal of every 2d x 2d square."""
 
 
 @inlined
-def contract(tile, pixels, rows, fours, singles, w, ld):
-    """tile += sum over the table `rows` of x[pixel + row] * w[row]: `fours` entries of 4 rows, then `singles` of one."""
+def contract(tile, pixels, rows, fours, threes, singles, w, ld):
+    """tile += sum over the table `rows` of x[pixel + row] * w[row]: entries of 4 rows, then of 3, then of one."""
     for r in range(fours):
         entry = rows + 16 * r
         tile = outer_product(tile, pixels, load_i64(entry), w + load_i64(entry + 8), 64, ld, 4, 4)
-    for r in range(fours, fours + singles):
+    for r in range(fours, fours + threes):
+        entry = rows + 16 * r
+        tile = outer_product(tile, pixels, load_i64(entry), w + load_i64(entry + 8), 64, ld, 3, 4)
+    for r in range(fours + threes, fours + threes + singles):
         entry = rows + 16 * r
         tile = outer_product(tile, pixels, load_i64(entry), w + load_i64(entry + 8), 64, ld, 1, 4)
     return tile
@@ -204,10 +207,10 @@ def product(blocks: int) -> kernel:
         """y[pixel, lanes] = max(floor, bias + sum over rows of x[pixel + row] * w[row, lanes]).
 
         Over the samples first .. last - 1 and all panels, or, where a[SAMPLES] > 0, over the panels first .. last - 1 and all
-        samples. A panel is (row table, fours, singles, bytes in w, first block). For each group of samples, for each panel: its
-        rows of w stay in the second-level cache while tiles of P pixels cross the group. Where `window` > 0, the tiles of
-        `chunk` pixels go to `scratch` and only the largest pixel of each window to y. Where `packing` is given, a panel is
-        packed just before it is used, so that large weights come from memory once.
+        samples. A panel is (table of runs of rows, fours, threes, singles, bytes in w, first block). For each group of samples,
+        for each panel: its rows of w stay in the second-level cache while tiles of P pixels cross the group. Where `window` > 0,
+        the tiles of `chunk` pixels go to `scratch` and only the largest pixel of each window to y. Where `packing` is given, a
+        panel is packed just before it is used, so that large weights come from memory once.
         """
         x, x_sample, x_pixels = a[0], a[1], a[2]
         y, y_sample, y_block, y_pixels = a[3], a[4], a[5], a[6]
@@ -222,9 +225,9 @@ def product(blocks: int) -> kernel:
         for n in range(first_sample, last_sample, group):
             count = min(group, last_sample - n) * pixels
             for q in range(first_panel, last_panel):
-                panel = panels + 40 * q
-                rows, fours, singles = load_i64(panel), load_i64(panel + 8), load_i64(panel + 16)
-                weights, block = w + load_i64(panel + 24), load_i64(panel + 32)
+                panel = panels + 48 * q
+                rows, fours, threes, singles = load_i64(panel), load_i64(panel + 8), load_i64(panel + 16), load_i64(panel + 24)
+                weights, block = w + load_i64(panel + 32), load_i64(panel + 40)
                 if packing != 0:
                     weights = w + first * panel_bytes
                     pack_panel(packing, q, weights)
@@ -238,7 +241,7 @@ def product(blocks: int) -> kernel:
                     for p in range(c, end, tile_pixels):
                         tile = same_vectors(bias + block * bias_block, tile_pixels, blocks)
                         places = tile_addresses(x + n * x_sample, x_pixels, 8, p, end - 1, tile_pixels)
-                        tile = contract(tile, places, rows, fours, singles, weights, ld)
+                        tile = contract(tile, places, rows, fours, threes, singles, weights, ld)
                         places = tile_addresses(target, target_pixels, 8, p, end - 1, tile_pixels)
                         store_tile(tile, places, target_block, floor)
                     if window > 0:

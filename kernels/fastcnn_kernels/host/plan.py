@@ -5,8 +5,8 @@
     CpuPlan       launch / halo / partial while it is built; finalize places tensors and resolves argument rows; run
     Addresses     what an op's `arguments` function asks for addresses and strides
 
-The batch is cut into slices, at least 8 samples each and at most 32 slices: their number depends on the batch size only, so
-partial sums added in slice order have the same bits on any number of threads.
+The batch is cut into slices of 16 samples, of 8 where that makes at most 4, at most 32: their number depends on the batch size
+only, so partial sums added in slice order have the same bits on any number of threads.
 
 Where a tensor lives: what only the batch launches of one segment touch lives in the arena of a worker, who takes slice after
 slice through the segment, so that it stays in the cache; a batch tensor that only batch launches touch lives in its slice's own
@@ -19,6 +19,7 @@ one of these parameters has been written.
 """
 
 import ctypes
+import math
 import os
 import struct
 from collections.abc import Callable, Sequence
@@ -34,7 +35,9 @@ from . import runner, threads
 from .layout import FEW_CHANNELS, NO_HALO, Halo, Layout, blocks_of, image_shape, union
 from .schedule import schedule
 
-SLICE_SAMPLES, MAX_SLICES = 8, 32
+SLICE_SAMPLES, MAX_SLICES = 16, 32
+FEW_SAMPLES, FEW_SLICES = 8, 4
+"""A slice's sums of weight gradients cost as much for 8 samples as for 16; but small batches shall occupy some threads too."""
 GUARD = 4096
 """Bytes around an arena and a storage: vector loads may touch, never use, up to 15 lanes beyond a tensor."""
 
@@ -43,7 +46,7 @@ Arguments = Callable[["Addresses"], Sequence[int]]
 
 def slice_bounds(batch_size: int) -> NDArray[np.int64]:
     """First sample of every slice, and the batch size."""
-    slices = min(MAX_SLICES, max(1, batch_size // SLICE_SAMPLES))
+    slices = min(MAX_SLICES, max(1, min(FEW_SLICES, batch_size // FEW_SAMPLES), batch_size // SLICE_SAMPLES))
     return np.array([s * batch_size // slices for s in range(slices + 1)], np.int64)
 
 
@@ -86,6 +89,7 @@ class ExternalSlot:
 
     def __init__(self, dtype: DTypeLike, shape: tuple[int, ...]):
         self.dtype, self.shape = np.dtype(dtype), shape
+        self.row = self.dtype.itemsize * math.prod(shape)
         self.cell = np.zeros(1, np.int64)
         self.address = self.cell.ctypes.data
         self.bound: NDArray[Any] | None = None
@@ -97,7 +101,7 @@ class ExternalSlot:
                 f"expected a C-ordered {self.dtype} array of rows {self.shape}, got {array.dtype} {array.shape}"
             )
         self.bound = array
-        self.cell[0] = array.ctypes.data + first * array.itemsize * int(np.prod(self.shape))
+        self.cell[0] = array.__array_interface__["data"][0] + first * self.row
 
 
 class Addresses:
@@ -197,6 +201,7 @@ class CpuPlan(LaunchList):
         constant = self.launches[: self.kept]
         self.sources = list({t.storage: None for launch in constant for t in launch.reads if t.storage is not None})
         self.after_kept = np.ascontiguousarray(self.segments[self.segments[:, 1] >= self.kept])
+        self.widest = max([len(self.bounds) - 1, *self.extents[self.kept :].tolist()])
         self._settle(stepwise=False)
 
     def _constants(self) -> int:
@@ -356,17 +361,17 @@ class CpuPlan(LaunchList):
 
     def _prepare(self, stepwise: bool) -> None:
         self._check_process()
-        threads.apply()
+        self.threads = min(threads.apply(), self.widest)
         if stepwise != self.stepwise:
             self._settle(stepwise)
-        missing = runner.workers(len(self.bounds) - 1) - len(self.worker_arenas)
+        missing = min(self.threads, len(self.bounds) - 1) - len(self.worker_arenas)
         if missing > 0:
             self.worker_arenas += [aligned_zeros(self.worker_bytes) for _ in range(missing)]
             self.workers = np.array([arena.ctypes.data for arena in self.worker_arenas], np.int64)
 
     def _walk(self, segments: NDArray[np.int64]) -> None:
         tables = (self.addresses, self.rows, self.fixed, self.relocations, self.starts, self.workers)
-        runner.run(*tables, segments, self.extents, self.bounds)
+        runner.run(*tables, segments, self.extents, self.bounds, threads=self.threads)
 
     def _check_process(self) -> None:
         if os.getpid() != self.process:

@@ -8,12 +8,13 @@ import platform
 from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
+from types import FunctionType
 from typing import Any, ClassVar
 
 import llvmlite
 import numba
 from llvmlite import ir
-from numba import cfunc, get_num_threads, njit, prange, types
+from numba import cfunc, njit, prange, types
 from numba.core import cgutils, config
 from numba.extending import intrinsic
 
@@ -153,18 +154,16 @@ def _walk(addresses, rows, fixed, relocations, starts, workers, segments, extent
 
 
 @cache
-def _compiled() -> Any:
+def _compiled(parallel: bool) -> Any:
     one, two, three = types.int64[::1], types.int64[:, ::1], types.int64[:, :, ::1]
     arrays = (one, three, three, two, one, one, two, one, one)
+    walk = FunctionType(_walk.__code__, globals())
+    # Numba's disk cache tells functions apart by name, not by what they were compiled for.
+    walk.__qualname__ = "_walk_in_parallel" if parallel else "_walk"
     with _disk_cache():
-        return njit(types.void(*arrays, types.int64), parallel=True, cache=True)(_walk)
+        return njit(types.void(*arrays, types.int64), parallel=parallel, cache=True)(walk)
 
 
-def run(*arrays: Any) -> None:
-    """Execute the segments in order on the threads that Numba is set to: see _walk for the arrays."""
-    _compiled()(*arrays, get_num_threads())
-
-
-def workers(slices: int) -> int:
-    """How many workers share the slices of a batch."""
-    return min(get_num_threads(), slices)
+def run(*arrays: Any, threads: int) -> None:
+    """Execute the segments in order, on one thread without any parallel region: see _walk for the arrays."""
+    _compiled(threads > 1)(*arrays, threads)
