@@ -1,5 +1,6 @@
 """Minimal filtering: its matrices, its kernels against the float64 reference wherever they are possible, its error bounds."""
 
+import inspect
 import math
 
 import numpy as np
@@ -10,7 +11,8 @@ from fastcnn_kernels.conv.filtering import MOST, Filtering
 from fastcnn_kernels.conv.geometry import convolution
 from fastcnn_kernels.cpu import CONV_ALGORITHMS, CpuBackend
 from fastcnn_kernels.host.guarded import GuardedBackend
-from fastcnn_kernels.trial import REFERENCE, run, run_case
+from fastcnn_kernels.host.runner import kernel
+from fastcnn_kernels.trial import REFERENCE, build, run, run_case
 
 ALL = [Filtering(m, r) for r in range(1, MOST) for m in range(1, MOST + 2 - r)]
 CONVOLUTIONS = [case for case in cases() if case.op.startswith("conv_")]
@@ -135,3 +137,12 @@ def test_an_unknown_algorithm_is_refused():
     with pytest.raises(ValueError, match="must be one of auto, direct, winograd2, winograd4, got 'fft'"):
         CpuBackend("fft")
     assert set(BOUNDS) < set(CONV_ALGORITHMS)
+
+
+def test_kernels_close_over_numbers_only():
+    """Numba's disk cache knows a kernel by what it closes over; a function there, pickled anew each time, is never found again."""
+    for case in CONVOLUTIONS:
+        build(case, CpuBackend())
+    closures = {k.name: inspect.getclosurevars(k.function).nonlocals for k in kernel.registry}
+    wrong = [name for name, cells in closures.items() if not all(isinstance(c, int | float | str | bool) for c in cells.values())]
+    assert not wrong

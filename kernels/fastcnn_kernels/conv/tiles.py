@@ -207,8 +207,8 @@ def product(blocks: int) -> kernel:
         """y[pixel, lanes] = max(floor, bias + sum over rows of x[pixel + row] * w[row, lanes]).
 
         Over the samples first .. last - 1 and all panels, or, where a[SAMPLES] > 0, over the panels first .. last - 1 and all
-        samples. A panel is (table of runs of rows, fours, threes, singles, bytes in w, first block). For each group of samples,
-        for each panel: its rows of w stay in the second-level cache while tiles of P pixels cross the group. Where `window` > 0,
+        samples. A panel is (table of runs, fours, threes, singles, bytes in w, first block). For each group of samples, for
+        each panel: its rows of w stay in the second-level cache while tiles of P pixels cross the group. Where `window` > 0,
         the tiles of `chunk` pixels go to `scratch` and only the largest pixel of each window to y. Where `packing` is given, a
         panel is packed just before it is used, so that large weights come from memory once.
         """

@@ -103,27 +103,50 @@ def input_transform(tile: Tile) -> kernel:
     return named(input_transform, tile)
 
 
+@inlined
+def finish(scratch, y, y_row, argmax, argmax_row, rows, columns, width, high, wide):
+    """From a tile in `scratch`, `width` vectors a row, to y: copied, or the largest of each window and its number."""
+    for line in range(rows):
+        for k in range(columns):
+            corner = scratch + 64 * (line * high * width + k * wide)
+            best, winner = load_f32x16(corner), splat_u8(np.uint8(0))
+            if high * wide > 1:
+                for w in range(1, high * wide):
+                    value = load_f32x16(corner + 64 * (w // wide * width + w % wide))
+                    keep, real = best >= value, best == best
+                    winner = select_u8(real, select_u8(keep, winner, splat_u8(np.uint8(w))), winner)
+                    best = select(real, select(keep, best, value), best)
+                store_u8x16(argmax + line * argmax_row + 16 * k, winner)
+            store_f32x16(y + line * y_row + 64 * k, best)
+
+
+@inlined
+def collect(scratch, dy, dy_row, y, y_row, argmax, argmax_row, rows, columns, width, high, wide, activation, slope):
+    """dz of a tile into `scratch`, `width` vectors a row; its sum."""
+    zero = splat(np.float32(0))
+    total = zero
+    for line in range(rows):
+        for k in range(columns):
+            gradient = load_f32x16(dy + line * dy_row + 64 * k)
+            if activation != LINEAR:
+                gradient = gradient * derivative(load_f32x16(y + line * y_row + 64 * k), activation, slope)
+            total = total + gradient
+            corner = scratch + 64 * (line * high * width + k * wide)
+            if high * wide > 1:
+                winner = load_u8x16(argmax + line * argmax_row + 16 * k)
+                for w in range(high * wide):
+                    here = select(winner == splat_u8(np.uint8(w)), gradient, zero)
+                    store_f32x16(corner + 64 * (w // wide * width + w % wide), here)
+            else:
+                store_f32x16(corner, gradient)
+    return total
+
+
 @cache
 def output_transform(tile: Tile, window: tuple[int, int]) -> kernel:
     """The kernel for one kind of tile and a max pool, whose window divides the tile's outputs; (1, 1) is none."""
     (m, r, m_, r_), (high, wide) = tile.numbers, window
     rows, columns, alpha, pooled = m // high, m_ // wide, tile.columns.alpha, window != (1, 1)
-
-    @inlined
-    def finish(scratch, y, y_row, argmax, argmax_row, inside_rows, inside_columns):
-        """From a tile in `scratch` to y: copied, or the largest of each window and its number."""
-        for line in range(inside_rows):
-            for k in range(inside_columns):
-                corner = scratch + 64 * (line * high * m_ + k * wide)
-                best, winner = load_f32x16(corner), splat_u8(np.uint8(0))
-                if pooled:
-                    for w in range(1, high * wide):
-                        value = load_f32x16(corner + 64 * (w // wide * m_ + w % wide))
-                        keep, real = best >= value, best == best
-                        winner = select_u8(real, select_u8(keep, winner, splat_u8(np.uint8(w))), winner)
-                        best = select(real, select(keep, best, value), best)
-                    store_u8x16(argmax + line * argmax_row + 16 * k, winner)
-                store_f32x16(y + line * y_row + 64 * k, best)
 
     def output_transform(a, first, last):
         """y = max(floor, A^T M A + bias), or the largest of each window and its number, the first of equals; a NaN is larger
@@ -146,9 +169,11 @@ def output_transform(tile: Tile, window: tuple[int, int]) -> kernel:
                     transform_bias("at", m, r, m_, r_, source, alpha * frequency, frequency, scratch, 64 * m_, 64, shift, floor)
                     # With constants the loops are unrolled.
                     if whole:
-                        finish(scratch, target, y_row, number, argmax_row, rows, columns)
+                        finish(scratch, target, y_row, number, argmax_row, rows, columns, m_, high, wide)
                     else:
-                        finish(scratch, target, y_row, number, argmax_row, inside_rows, inside_columns)
+                        finish(
+                            scratch, target, y_row, number, argmax_row, inside_rows, inside_columns, m_, high, wide
+                        )
                 i += 1
                 if i == tiles:
                     n, i = n + 1, 0
@@ -160,28 +185,7 @@ def output_transform(tile: Tile, window: tuple[int, int]) -> kernel:
 def gradient_transform(tile: Tile, window: tuple[int, int], activation: int) -> kernel:
     """The kernel for one kind of tile, the max pool behind the convolution, (1, 1) for none, and an activation's number."""
     (m, r, m_, r_), (high, wide) = tile.numbers, window
-    rows, columns, alpha, pooled = m // high, m_ // wide, tile.columns.alpha, window != (1, 1)
-
-    @inlined
-    def collect(scratch, dy, dy_row, y, y_row, argmax, argmax_row, inside_rows, inside_columns, slope):
-        """dz of a tile into `scratch`; its sum."""
-        zero = splat(np.float32(0))
-        total = zero
-        for line in range(inside_rows):
-            for k in range(inside_columns):
-                gradient = load_f32x16(dy + line * dy_row + 64 * k)
-                if activation != LINEAR:
-                    gradient = gradient * derivative(load_f32x16(y + line * y_row + 64 * k), activation, slope)
-                total = total + gradient
-                corner = scratch + 64 * (line * high * m_ + k * wide)
-                if pooled:
-                    winner = load_u8x16(argmax + line * argmax_row + 16 * k)
-                    for w in range(high * wide):
-                        here = select(winner == splat_u8(np.uint8(w)), gradient, zero)
-                        store_f32x16(corner + 64 * (w // wide * m_ + w % wide), here)
-                else:
-                    store_f32x16(corner, gradient)
-        return total
+    rows, columns, alpha = m // high, m_ // wide, tile.columns.alpha
 
     def gradient_transform(a, first, last):
         """Z = A dz A^T, dz = dy * act'(y) at the winner of each window, 0 elsewhere and outside the image; db = sum of dz.
@@ -205,12 +209,16 @@ def gradient_transform(tile: Tile, window: tuple[int, int], activation: int) -> 
                 number = argmax + n * argmax_sample + c * argmax_block + load_i64(entry + ARGMAX)
                 # With constants the loops are unrolled.
                 if inside_rows == rows and inside_columns == columns:
-                    here = collect(scratch, from_dy, dy_row, from_y, y_row, number, argmax_row, rows, columns, slope)
+                    here = collect(
+                        scratch, from_dy, dy_row, from_y, y_row, number, argmax_row, rows, columns, m_, high, wide,
+                        activation, slope,
+                    )  # fmt: skip
                 else:
                     clear(scratch, m * m_)
                     here = collect(
-                        scratch, from_dy, dy_row, from_y, y_row, number, argmax_row, inside_rows, inside_columns, slope
-                    )
+                        scratch, from_dy, dy_row, from_y, y_row, number, argmax_row, inside_rows, inside_columns,
+                        m_, high, wide, activation, slope,
+                    )  # fmt: skip
                 total = total + here
                 target = z + c * block + 64 * (t - first)
                 transform("a", m, r, m_, r_, scratch, 64 * m_, 64, target, alpha * frequency, frequency)

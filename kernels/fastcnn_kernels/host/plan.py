@@ -5,8 +5,8 @@
     CpuPlan       launch / halo / partial while it is built; finalize places tensors and resolves argument rows; run
     Addresses     what an op's `arguments` function asks for addresses and strides
 
-The batch is cut into slices of 16 samples, of 8 where that makes at most 4, at most 32: their number depends on the batch size
-only, so partial sums added in slice order have the same bits on any number of threads.
+The batch is cut into slices of 16 samples, of fewer where that makes at most 4, at most 32: their number depends on the batch
+size only, so partial sums added in slice order have the same bits on any number of threads.
 
 Where a tensor lives: what only the batch launches of one segment touch lives in the arena of a worker, who takes slice after
 slice through the segment, so that it stays in the cache; a batch tensor that only batch launches touch lives in its slice's own
@@ -36,7 +36,7 @@ from .layout import FEW_CHANNELS, NO_HALO, Halo, Layout, blocks_of, image_shape,
 from .schedule import schedule
 
 SLICE_SAMPLES, MAX_SLICES = 16, 32
-FEW_SAMPLES, FEW_SLICES = 8, 4
+FEW_SLICES = 4
 """A slice's sums of weight gradients cost as much for 8 samples as for 16; but small batches shall occupy some threads too."""
 GUARD = 4096
 """Bytes around an arena and a storage: vector loads may touch, never use, up to 15 lanes beyond a tensor."""
@@ -46,7 +46,7 @@ Arguments = Callable[["Addresses"], Sequence[int]]
 
 def slice_bounds(batch_size: int) -> NDArray[np.int64]:
     """First sample of every slice, and the batch size."""
-    slices = min(MAX_SLICES, max(1, min(FEW_SLICES, batch_size // FEW_SAMPLES), batch_size // SLICE_SAMPLES))
+    slices = min(MAX_SLICES, max(1, min(FEW_SLICES, batch_size), batch_size // SLICE_SAMPLES))
     return np.array([s * batch_size // slices for s in range(slices + 1)], np.int64)
 
 
