@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 Array = NDArray[Any]
 PathLike = str | os.PathLike[str]
 
-FORMAT, VERSION, SUFFIX = "fastcnn", 1, ".safetensors"
+FORMAT, VERSION, SUFFIX = "fastcnn", 2, ".safetensors"
 FOREIGN = {
     ".keras": "Keras's zip format",
     ".h5": "HDF5",
@@ -197,11 +197,17 @@ def _model(path: PathLike, contents: Contents, custom_objects: Mapping[str, Any]
 
     if contents.kind == "weights":
         raise ValueError(f"{path} holds weights alone: make the model and call model.load_weights({str(path)!r})")
+    training = contents.document["training"] if compile else None
+    if training is not None and "optimizer_state" not in training:
+        raise ValueError(
+            f"{path} was written by an older fastcnn, whose optimizers kept other state: load_model(path, compile=False) takes "
+            "the weights, and training begins anew"
+        )
     with custom_object_scope(custom_objects):
         try:
             model = deserialize(contents.document["model"])
-            if compile and contents.document["training"] is not None:
-                _compile(model, contents.document["training"])
+            if training is not None:
+                _compile(model, training)
         except (ValueError, TypeError) as error:
             raise ValueError(f"{path} cannot be made into a model: {error}") from error
     arrays = contents.weights()

@@ -269,8 +269,8 @@ def test_files_of_others(tmp_path: Path, content: bytes, message: str) -> None:
 def test_a_newer_format(file: Path) -> None:
     from safetensors.numpy import save_file
 
-    save_file({}, str(file), {"fastcnn": json.dumps({"version": 2, "kind": "model", "document": {}, "sha256": ""})})
-    with pytest.raises(ValueError, match="format version 2.*update fastcnn"):
+    save_file({}, str(file), {"fastcnn": json.dumps({"version": 3, "kind": "model", "document": {}, "sha256": ""})})
+    with pytest.raises(ValueError, match="format version 3.*update fastcnn"):
         models.load_model(file)
 
 
@@ -316,3 +316,14 @@ def test_the_document_is_readable_by_others(file: Path) -> None:
     assert any(name.endswith("/kernel") for name in document["weights"])
     assert any(name.startswith("optimizer/") and name.endswith("kernel.m") for name in names)
     assert document["training"]["optimizer_state"]["iterations"] == 6
+
+
+def test_training_state_of_an_older_format_is_refused_and_its_weights_are_not(
+    tmp_path: Path, trained: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    now = saving._training
+    monkeypatch.setattr(saving, "_training", lambda *a: {k: v for k, v in now(*a).items() if k != "optimizer_state"})
+    trained.save(tmp_path / "old.safetensors")
+    with pytest.raises(ValueError, match=r"older fastcnn.*compile=False"):
+        models.load_model(tmp_path / "old.safetensors")
+    assert same(models.load_model(tmp_path / "old.safetensors", compile=False), trained)

@@ -26,8 +26,11 @@ def model_from_json(json_string: str, custom_objects: dict[str, Any] | None = No
     return deserialize(json.loads(json_string), custom_objects)
 
 
-def load_model(filepath: str | os.PathLike[str], custom_objects: dict[str, Any] | None = None) -> Model:
-    """The model of `Model.save`. custom_objects: your own classes and functions by name."""
+def load_model(
+    filepath: str | os.PathLike[str], custom_objects: dict[str, Any] | None = None, compile: bool = True
+) -> Model:
+    """The model of `Model.save`. custom_objects: your own classes and functions by name; compile False leaves loss, metrics and
+    optimizer out."""
     from ..saving import load_model
 
-    return load_model(filepath, custom_objects=custom_objects)
+    return load_model(filepath, custom_objects=custom_objects, compile=compile)
