@@ -33,8 +33,9 @@ Stage = tuple[kernel, list[int]]
 WORTHWHILE = 1.5
 """How many times fewer products make up for the transforms."""
 FEWEST_CHANNELS, FEWEST_TILES, FEWEST_TILES_OF_CONSTANTS = 6, 32, 8
-GROUP_TILES = 64
-"""About how many tiles pass through all stages together: enough to use filters well, few enough for the cache."""
+FEW_TILES, MANY_TILES, SMALL_FILTERS = 32, 64, 1 << 20
+"""About how many tiles pass through all stages together: few, so that scratch and filters stay in the second-level cache, unless
+the filters have more bytes than that, and want to be read seldom."""
 ROOM = 16
 """Tiles beyond a group that a register tile may touch."""
 LARGE_SUMS = 40 << 20
@@ -199,9 +200,10 @@ class Grid:
         return positions @ np.array((layout.row, layout.pixel))
 
     def group(self, plan: Any) -> int:
-        """Tiles that pass through all stages together: the slice's in equal parts of about GROUP_TILES."""
+        """Tiles that pass through all stages together: the slice's in equal parts."""
         tiles = int(np.diff(plan.bounds).max()) * self.tiles
-        return -(-tiles // max(1, round(tiles / GROUP_TILES)))
+        small = 4 * self.tile.frequencies * self.c.channels_in * self.c.channels_out <= SMALL_FILTERS
+        return -(-tiles // max(1, round(tiles / (FEW_TILES if small else MANY_TILES))))
 
 
 def _pipeline(tiles: int, group: int, stages: Sequence[Stage]) -> list[int]:
