@@ -19,6 +19,7 @@ one of these parameters has been written.
 """
 
 import ctypes
+import math
 import os
 import struct
 from collections.abc import Callable, Sequence
@@ -86,18 +87,21 @@ class ExternalSlot:
 
     def __init__(self, dtype: DTypeLike, shape: tuple[int, ...]):
         self.dtype, self.shape = np.dtype(dtype), shape
+        self.row = self.dtype.itemsize * math.prod(shape)
         self.cell = np.zeros(1, np.int64)
         self.address = self.cell.ctypes.data
         self.bound: NDArray[Any] | None = None
+        self.start = 0
 
     def bind(self, array: NDArray[Any], first: int = 0) -> None:
-        """Let the slot be `array[first:]`; the slot keeps the array alive."""
-        if array.dtype != self.dtype or array.shape[1:] != self.shape or not array.flags.c_contiguous:
-            raise ValueError(
-                f"expected a C-ordered {self.dtype} array of rows {self.shape}, got {array.dtype} {array.shape}"
-            )
-        self.bound = array
-        self.cell[0] = array.ctypes.data + first * array.itemsize * int(np.prod(self.shape))
+        """Let the slot be `array[first:]` and keep the array alive. ValueError where a new one has other rows or dtype."""
+        if array is not self.bound:
+            if array.dtype != self.dtype or array.shape[1:] != self.shape or not array.flags.c_contiguous:
+                raise ValueError(
+                    f"expected a C-ordered {self.dtype} array of rows {self.shape}, got {array.dtype} {array.shape}"
+                )
+            self.bound, self.start = array, array.ctypes.data
+        self.cell[0] = self.start + first * self.row
 
 
 class Addresses:

@@ -6,6 +6,7 @@ So `reserve` runs before that, when this package is imported, and the number of 
 
 import os
 import sys
+import threading
 from importlib import import_module
 
 SPINS = "5000"
@@ -16,6 +17,8 @@ scheduled when its work comes: steps took 4 times as long. Read when the pool st
 """
 
 _wanted: int | None = None
+_here = threading.local()
+"""What was last applied: Numba keeps the number of threads for each thread of Python."""
 
 
 def available() -> int:
@@ -58,8 +61,15 @@ def reserve(count: int) -> None:
         )
 
 
-def apply() -> None:
-    """Make Numba use the number of threads asked for; called before a plan runs."""
+def apply() -> int:
+    """Make Numba use the number of threads asked for, and return it; called before a plan runs."""
+    asked = (_wanted, os.environ.get("FASTCNN_NUM_THREADS"))
+    if getattr(_here, "asked", None) != asked:
+        _here.count, _here.asked = _apply(), asked
+    return int(_here.count)
+
+
+def _apply() -> int:
     if "OMP_WAIT_POLICY" not in os.environ:
         os.environ.setdefault("GOMP_SPINCOUNT", SPINS)
     import numba
@@ -67,3 +77,4 @@ def apply() -> None:
     count = get_num_threads()
     reserve(count)
     numba.set_num_threads(count)
+    return count
