@@ -34,6 +34,7 @@ class Program:
         self.plan.finalize()
         self._weights = [(v, t) for v, t in self.tensors.items() if isinstance(v, Variable)]
         self._rows: list[Any] = []
+        self._as_they_lie: NDArray[np.int64] = np.arange(0)
 
     def _operands(self, step: Step) -> dict[str, Any]:
         return {name: self._tensor(operand) for name, operand in step.operands.items()}
@@ -78,7 +79,11 @@ class Program:
         for values, arrays in ((low.inputs, x), (low.labels, y), (low.weights, weights)):
             for value, array in zip(values, arrays, strict=True):
                 self.slots[value].bind(array)
-        self._rows = [(self.slots[low.index], np.arange(len(x[0]), dtype=np.int64) if index is None else index)]
+        if index is None:
+            if len(self._as_they_lie) != len(x[0]):
+                self._as_they_lie = np.arange(len(x[0]), dtype=np.int64)
+            index = self._as_they_lie
+        self._rows = [(self.slots[low.index], index)]
         self._rows += [(self.slots[value], array) for value, array in zip(low.outputs, outputs, strict=True)]
 
     def run(self, first: int = 0) -> None:

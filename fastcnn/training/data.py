@@ -44,11 +44,14 @@ class Interface:
     output_shapes: list[Shape]
     losses: list[Loss | None]
 
+    def __post_init__(self) -> None:
+        self.labelled = [name for name, _, loss in self._outputs() if loss is not None]
+
     def samples(self, x: Any, y: Any, sample_weight: Any = None, class_weight: Any = None) -> "Samples":
         """Check and convert inputs, labels and weights. ValueError where anything does not fit."""
         xs, ys = self._inputs(x), self._labels(y)
-        weights = self._weights(sample_weight, list(ys))
-        _same_length({**xs, **_called("y", ys), **_called("sample_weight", weights)})
+        weights = self._weights(sample_weight, self.labelled)
+        _same_length(x=xs, y=ys, sample_weight=weights)
         targets = tuple(None if loss is None else loss.target(shape, ys[name]) for name, shape, loss in self._outputs())
         labels = [_shaped(ys[n], target) for n, target in zip(self.output_names, targets, strict=True) if target is not None]
         ones = np.ones(len(next(iter(xs.values()))), np.float32)
@@ -58,7 +61,9 @@ class Interface:
 
     def inputs(self, x: Any) -> "Samples":
         """Check and convert inputs alone, for prediction."""
-        return Samples(list(self._inputs(x).values()), [], [], ())
+        xs = self._inputs(x)
+        _same_length(x=xs)
+        return Samples(list(xs.values()), [], [], ())
 
     def _outputs(self) -> Iterator[tuple[str, Shape, Loss | None]]:
         return zip(self.output_names, self.output_shapes, self.losses, strict=True)
@@ -68,15 +73,14 @@ class Interface:
             raise ValueError("x is missing: pass the inputs")
         entries = _arrange("x", x, self.input_names, len(self.input_shapes[0]))
         shapes = zip(self.input_names, self.input_shapes, strict=True)
-        return _called("x", {name: _input(f"input {name!r}", entries[name], shape) for name, shape in shapes})
+        return {name: _input(f"input {name!r}", entries[name], shape) for name, shape in shapes}
 
     def _labels(self, y: Any) -> dict[str, Array]:
-        wanted = [name for name, _, loss in self._outputs() if loss is not None]
         if y is None:
-            raise ValueError(f"y is missing: pass the labels of {', '.join(wanted)}")
-        if isinstance(y, list | tuple) and len(y) == len(self.output_names) != len(wanted):
+            raise ValueError(f"y is missing: pass the labels of {', '.join(self.labelled)}")
+        if isinstance(y, list | tuple) and len(y) == len(self.output_names) != len(self.labelled):
             y = [entry for entry, loss in zip(y, self.losses, strict=True) if loss is not None]
-        entries = _arrange("y", y, wanted, 0)
+        entries = _arrange("y", y, self.labelled, 0)
         return {name: _label(f"y of {name!r}", entry) for name, entry in entries.items()}
 
     def _weights(self, weights: Any, names: list[str]) -> dict[str, Array]:
@@ -260,15 +264,14 @@ def _classes(labels: Array) -> Array:
     return np.round(labels.reshape(-1)).astype(np.int64)
 
 
-def _same_length(arrays: Mapping[str, Array]) -> None:
-    if len({len(array) for array in arrays.values()}) > 1:
-        told = ", ".join(f"{name} has {len(array)}" for name, array in arrays.items())
-        raise ValueError(f"all arrays must have the same number of samples: {told}")
-
-
-def _called(argument: str, arrays: Mapping[str, Array]) -> dict[str, Array]:
-    """The arrays by how errors name them: the argument, and of which input or output where there are several."""
-    return {f"{argument} of {name!r}" if len(arrays) > 1 else argument: array for name, array in arrays.items()}
+def _same_length(**arguments: Mapping[str, Array]) -> None:
+    if len({len(array) for arrays in arguments.values() for array in arrays.values()}) > 1:
+        told = [
+            f"{argument} of {name!r} has {len(array)}" if len(arrays) > 1 else f"{argument} has {len(array)}"
+            for argument, arrays in arguments.items()
+            for name, array in arrays.items()
+        ]
+        raise ValueError(f"all arrays must have the same number of samples: {', '.join(told)}")
 
 
 def positive(name: str, value: Any) -> int:
@@ -320,6 +323,13 @@ class Programs:
     def program(self, size: int, samples: Samples) -> Any:
         """The program for batches of `size` of such samples."""
         return self.executor.program(self.mode, size, samples.dtypes, samples.targets, self.export and self.mode != "predict")
+
+    def batch(self, samples: Samples) -> Batch:
+        """All these samples, as they lie, as one batch that its program is bound to."""
+        size = len(samples)
+        batch = Batch(self.program(size, samples), samples, None, self.outputs(size), 0, size)
+        batch.bind()
+        return batch
 
     def outputs(self, count: int) -> list[Array]:
         """An empty array for the predictions of `count` samples, for each output that is exported."""
@@ -426,12 +436,7 @@ class StreamFeed(Feed):
     def batches(self, programs: Programs, key: ShuffleKey | None) -> Iterator[Batch]:
         """One pass over what the source yields."""
         for item in self._items(key):
-            samples = self.prepare(item)
-            batch = Batch(
-                programs.program(len(samples), samples), samples, None, programs.outputs(len(samples)), 0, len(samples)
-            )
-            batch.bind()
-            yield batch
+            yield programs.batch(self.prepare(item))
         if hasattr(self.source, "on_epoch_end"):
             self.source.on_epoch_end()
 

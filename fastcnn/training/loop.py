@@ -6,7 +6,7 @@ so the weights are still those before it.
 """
 
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable
 from typing import Any
 
 import numpy as np
@@ -20,7 +20,7 @@ LOOK_EVERY = 0.1  # seconds
 
 
 def train(
-    model: Any, scores: Scores, batches: Iterator[Batch], callbacks: CallbackList, progress: Progress, epoch: int
+    model: Any, scores: Scores, batches: Iterable[Batch], callbacks: CallbackList, progress: Progress, epoch: int
 ) -> Logs:
     """An epoch of training; returns its logs. FloatingPointError, with the weights intact, where the loss is not finite."""
     watch = _Watch(model, scores, callbacks, progress, epoch)
@@ -100,7 +100,7 @@ def _weights_now(model: Any) -> str:
     return "The weights are those before that step, all of them finite."
 
 
-def test(model: Any, scores: Scores, batches: Iterator[Batch], callbacks: CallbackList, progress: Progress) -> Logs:
+def test(model: Any, scores: Scores, batches: Iterable[Batch], callbacks: CallbackList, progress: Progress) -> Logs:
     """A pass of evaluation; returns its logs."""
     each = callbacks.wants("on_test_batch_end")
     training_failed = model.executor.failed_step() is not None
@@ -122,7 +122,7 @@ def test(model: Any, scores: Scores, batches: Iterator[Batch], callbacks: Callba
     return scores.logs()
 
 
-def predict(batches: Iterator[Batch], callbacks: CallbackList, progress: Progress) -> list[Array]:
+def predict(batches: Iterable[Batch], callbacks: CallbackList, progress: Progress) -> list[Array]:
     """A pass of prediction; returns the outputs of all samples."""
     ran = []
     for step, batch in enumerate(batches):

@@ -11,12 +11,11 @@ from ..backends import resolve
 from ..callbacks import Callback, CallbackList, History
 from ..graph import pack
 from ..losses import Loss
-from ..program import Executor, Objective, Program
+from ..program import Executor, Objective
 from ..utils.random_seed import current_seed
 from . import loop
 from .compilation import Compilation, Logs, Scores, compilation, resolved
 from .data import (
-    Array,
     ArrayFeed,
     Feed,
     Interface,
@@ -32,8 +31,8 @@ from .data import (
 from .progress import Progress, progress
 
 BATCH_SIZE = 32
-MAX_SERVING = 8
-"""Programs kept at hand for `predict_on_batch`."""
+NO_CALLBACKS = CallbackList(None, None, {})
+"""What single batches call."""
 NOT_OFFERED = {
     "weighted_metrics": None,
     "run_eagerly": False,
@@ -67,31 +66,14 @@ class Runtime:
             self.compilation = compilation(model.output_names, **(model._arguments or {}))
             self.interface = _interface(model, self.compilation)
             self.executor = Executor(model, self.compilation.objective(model.optimizer), self.backend)
-            self.serving: dict[Any, Program] = {}
+            self.scores = Scores(self.compilation, self.executor)
+            # They export the outputs where these are asked for, or measured on the host.
+            self.programs = {
+                mode: Programs(self.executor, mode, self.interface.output_shapes, mode == "predict" or bool(self.scores.host))
+                for mode in ("train", "test", "predict")
+            }
             self.graph = model.graph
         return self
-
-    def programs(self, mode: str) -> Programs:
-        """The programs of a mode; they export the outputs where these are asked for, or measured on the host."""
-        export = mode == "predict" or bool(self.compilation.host_metrics())
-        return Programs(self.executor, mode, self.interface.output_shapes, export)
-
-    def scores(self) -> Scores:
-        """The running means of the losses and metrics."""
-        return Scores(self.compilation, self.executor)
-
-    def serve(self, samples: Samples) -> list[Array]:
-        """The outputs for one batch, from a program that is looked up in no time where the batch is like one before."""
-        key = (len(samples), samples.dtypes)
-        programs = self.programs("predict")
-        program = self.serving.get(key)
-        if program is None or not program.is_current():
-            program = programs.program(len(samples), samples)
-            self.serving = {**(self.serving if len(self.serving) < MAX_SERVING else {}), key: program}
-        outputs = programs.outputs(len(samples))
-        program.bind(samples.x, outputs=outputs)
-        program.run()
-        return outputs
 
 
 def _interface(model: Any, compiled: Compilation) -> Interface:
@@ -260,7 +242,7 @@ class Trainer:
         runtime = self._ready()
         try:
             shown.begin()
-            logs = _evaluation(self, runtime.scores(), feed.epoch(runtime.programs("test")), called, shown)
+            logs = _evaluation(self, runtime.scores, feed.epoch(runtime.programs["test"]), called, shown)
             shown.end(logs)
         finally:
             shown.close()
@@ -273,7 +255,7 @@ class Trainer:
         feed = self._input_feed(x, batch_size, steps)
         shown = progress(verbose, feed.steps)
         called = CallbackList(callbacks, self, {"verbose": verbose, "epochs": 1, "steps": feed.steps})
-        batches = feed.epoch(self._ready().programs("predict"))
+        batches = feed.epoch(self._ready().programs["predict"])
         try:
             shown.begin()
             called.call("on_predict_begin")
@@ -295,8 +277,8 @@ class Trainer:
         runtime = self._ready()
         samples = runtime.interface.samples(x, y, sample_weight, class_weight)
         runtime.executor.set(seed=self.seed)
-        batches = ArrayFeed(samples, len(samples)).epoch(runtime.programs("train"))
-        logs = loop.train(self, runtime.scores(), batches, CallbackList(None, self, {}), Progress(1), 0)
+        batch = runtime.programs["train"].batch(samples)
+        logs = loop.train(self, runtime.scores, [batch], NO_CALLBACKS, Progress(1), 0)
         return _result(logs, return_dict)
 
     def test_on_batch(self: Any, x: Any, y: Any = None, sample_weight: Any = None, return_dict: bool = False) -> Any:
@@ -305,15 +287,17 @@ class Trainer:
         self._build_for(x)
         runtime = self._ready()
         samples = runtime.interface.samples(x, y, sample_weight)
-        batches = ArrayFeed(samples, len(samples)).epoch(runtime.programs("test"))
-        logs = loop.test(self, runtime.scores(), batches, CallbackList(None, self, {}), Progress(1))
+        batch = runtime.programs["test"].batch(samples)
+        logs = loop.test(self, runtime.scores, [batch], NO_CALLBACKS, Progress(1))
         return _result(logs, return_dict)
 
     def predict_on_batch(self: Any, x: Any) -> Any:
         """The outputs for these samples, with as little around them as can be."""
         self._build_for(x)
         runtime = self._ready()
-        return pack(self.output, runtime.serve(runtime.interface.inputs(x)))
+        batch = runtime.programs["predict"].batch(runtime.interface.inputs(x))
+        batch.run()
+        return pack(self.output, batch.outputs)
 
     # Weights in files.
 
@@ -372,7 +356,7 @@ class _Fit:
     def __init__(self, model: Any, feed: Feed, validation: Feed | None, validates: Callable[[int], bool], shuffle: bool):
         self.model, self.feed, self.validation, self.validates, self.shuffle = model, feed, validation, validates, shuffle
         runtime = model._ready()
-        self.train, self.test, self.scores = runtime.programs("train"), runtime.programs("test"), runtime.scores()
+        self.train, self.test, self.scores = runtime.programs["train"], runtime.programs["test"], runtime.scores
         feed.build(self.train)
         if validation is not None:
             validation.build(self.test)

@@ -93,15 +93,17 @@ class ExternalSlot:
         self.cell = np.zeros(1, np.int64)
         self.address = self.cell.ctypes.data
         self.bound: NDArray[Any] | None = None
+        self.start = 0
 
     def bind(self, array: NDArray[Any], first: int = 0) -> None:
-        """Let the slot be `array[first:]`; the slot keeps the array alive."""
-        if array.dtype != self.dtype or array.shape[1:] != self.shape or not array.flags.c_contiguous:
-            raise ValueError(
-                f"expected a C-ordered {self.dtype} array of rows {self.shape}, got {array.dtype} {array.shape}"
-            )
-        self.bound = array
-        self.cell[0] = array.__array_interface__["data"][0] + first * self.row
+        """Let the slot be `array[first:]` and keep the array alive. ValueError where a new one has other rows or dtype."""
+        if array is not self.bound:
+            if array.dtype != self.dtype or array.shape[1:] != self.shape or not array.flags.c_contiguous:
+                raise ValueError(
+                    f"expected a C-ordered {self.dtype} array of rows {self.shape}, got {array.dtype} {array.shape}"
+                )
+            self.bound, self.start = array, array.ctypes.data
+        self.cell[0] = self.start + first * self.row
 
 
 class Addresses:
