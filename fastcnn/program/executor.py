@@ -28,7 +28,7 @@ class Executor:
         self._variables = list(model.variables)
         self.scalars = backend.allocate((Scalars.COUNT,), np.int64, "plain")
         self._values = np.zeros(Scalars.COUNT, np.int64)
-        self._floats = self._values.view(np.float64)
+        self._floats, self._unsigned = self._values.view(np.float64), self._values.view(np.uint64)
         self._accumulators = [backend.allocate((2,), np.float64, "plain") for _ in range(objective.accumulators())]
         self._programs: OrderedDict[tuple[Any, ...], Program] = OrderedDict()
 
@@ -81,7 +81,7 @@ class Executor:
             if slot in Scalars.FLOATS:
                 self._floats[slot] = value
             else:
-                self._values[slot] = np.uint64(int(value) % (1 << 64)).astype(np.int64)
+                self._unsigned[slot] = int(value) % (1 << 64)
         self.scalars.write(self._values[: Scalars.NONFINITE])
 
     def reset_metrics(self) -> None:

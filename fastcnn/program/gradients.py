@@ -172,6 +172,14 @@ def _dropout(back: Differentiator, step: Step, grads: dict[str, Value]) -> None:
     back.emit("dropout_backward", step.attributes, dy=grads["y"], scalars=step["scalars"], dx=dx)
 
 
+@_rule("gaussian_noise")
+def _gaussian_noise(back: Differentiator, step: Step, grads: dict[str, Value]) -> None:
+    if step.attributes["multiplicative"]:
+        back.emit("gaussian_noise", step.attributes, x=grads["y"], scalars=step["scalars"], y=back.gradient(step["x"]))
+    else:
+        back.pass_on(step["x"], grads["y"])
+
+
 @_rule("reshape", "reshape_parameters")
 def _reshape(back: Differentiator, step: Step, grads: dict[str, Value]) -> None:
     back.emit(step.op, x=grads["y"], y=back.gradient(step["x"]))

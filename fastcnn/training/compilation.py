@@ -144,7 +144,8 @@ class Scores:
     def __init__(self, compilation: Compilation, executor: Any):
         self.compilation, self.executor = compilation, executor
         self.host = compilation.host_metrics()
-        self._names = compilation.log_names()
+        self._names, self._losses, self._metrics = compilation.log_names(), compilation.loss_names(), compilation.metric_names()
+        self._weights = [w for w, loss in zip(compilation.weights, compilation.losses, strict=True) if loss is not None]
 
     def reset(self) -> None:
         """Start again."""
@@ -163,11 +164,9 @@ class Scores:
     def logs(self) -> Logs:
         """All numbers by name, in the order in which `evaluate` returns them."""
         means = [total / weight if weight else 0.0 for total, weight in self.executor.totals()]
-        compiled = self.compilation
-        weights = [w for w, loss in zip(compiled.weights, compiled.losses, strict=True) if loss is not None]
-        logs = {"loss": sum((w * mean for w, mean in zip(weights, means, strict=False)), 0.0)}
-        logs.update(zip(compiled.loss_names(), means, strict=False))
-        device = iter(means[len(weights) :])
-        for name, metric in compiled.metric_names():
+        logs = {"loss": sum((w * mean for w, mean in zip(self._weights, means, strict=False)), 0.0)}
+        logs.update(zip(self._losses, means, strict=False))
+        device = iter(means[len(self._weights) :])
+        for name, metric in self._metrics:
             logs[name] = next(device) if isinstance(metric, DeviceMetric) else float(metric.result())
         return {name: logs[name] for name in self._names}

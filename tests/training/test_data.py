@@ -90,6 +90,12 @@ def test_advice_for_shapes(shape: tuple, x: tuple, message: str) -> None:
         Interface(["image"], [shape], ["y"], [(None, 3)], [None]).inputs(np.zeros(x, np.float32))
 
 
+def test_inputs_of_different_lengths() -> None:
+    interface = Interface(["a", "b"], [(None, 3), (None, 4)], ["y"], [(None, 7)], [None])
+    with pytest.raises(ValueError, match="x of 'a' has 6, x of 'b' has 5"):
+        interface.inputs([np.zeros((6, 3)), np.zeros((5, 4))])
+
+
 def test_dtypes() -> None:
     """uint8 and float32 stay, labels too where kernels read them; the rest is converted once."""
     interface = Interface(["x"], [(None, 4)], ["y"], [(None, 3)], [get("sparse_categorical_crossentropy")])
