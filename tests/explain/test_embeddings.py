@@ -83,10 +83,11 @@ def test_a_picture_of_the_index_is_nearest_to_itself(digits: Any, index: Embeddi
     for metric in embeddings.METRICS:
         found = index.search(digits.model, digits.x[3:6], 2, metric)
         assert found.rows[:, 0].tolist() == [3, 4, 5]
-        np.testing.assert_allclose(found.distances[:, 0], 0, atol=1e-6)
+        # A batch of another size may be convolved by another algorithm, and be rounded otherwise.
+        np.testing.assert_allclose(found.distances[:, 0], 0, atol=1e-5 * np.linalg.norm(index.vectors[3]))
         like = index.like(4, 1, metric)
         assert like.rows[0, 0] == found.rows[1, 1]
-        assert like.distances[0, 0] == pytest.approx(found.distances[1, 1], rel=1e-4)
+        assert like.distances[0, 0] == pytest.approx(found.distances[1, 1], rel=1e-3)
 
 
 def test_vectors_are_the_layers(digits: Any, index: Embeddings) -> None:
