@@ -34,8 +34,8 @@ WORTHWHILE = 1.5
 """How many times fewer products make up for the transforms."""
 FEWEST_CHANNELS, FEWEST_TILES, FEWEST_TILES_OF_CONSTANTS = 6, 32, 8
 FEW_TILES, MANY_TILES, SMALL_FILTERS = 32, 64, 1 << 20
-"""About how many tiles pass through all stages together: few, so that scratch and filters stay in the second-level cache, unless
-the filters have more bytes than that, and want to be read seldom."""
+"""About how many tiles pass through all stages together: few, so that scratch and filters stay in the second-level cache,
+unless the filters have more bytes than that, and want to be read seldom."""
 ROOM = 16
 """Tiles beyond a group that a register tile may touch."""
 LARGE_SUMS = 40 << 20
