@@ -140,7 +140,7 @@ def test_an_unknown_algorithm_is_refused():
 
 
 def test_kernels_close_over_numbers_only():
-    """What a kernel closes over is part of its key in Numba's disk cache: a function, pickled anew, would never be found again."""
+    """What a kernel closes over is part of its key in Numba's disk cache; a function, pickled anew, is never found again."""
     for case in CONVOLUTIONS:
         build(case, CpuBackend())
     closures = {k.name: inspect.getclosurevars(k.function).nonlocals.values() for k in kernel.registry}
