@@ -1,5 +1,6 @@
 """What the plans of all backends have in common: a list of launches, each of which knows what it reads and writes."""
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -47,6 +48,19 @@ class LaunchList:
     def launches_of(self, step: int) -> list[int]:
         """The launches of one program step."""
         return [i for i, launch in enumerate(self.launches) if launch.step == step]
+
+    def run_step(self, step: int) -> None:
+        """Execute the launches of one program step only."""
+        raise NotImplementedError
+
+    def prepared_step(self, step: int, times: int) -> Callable[[], None]:
+        """A function that does what `run_step` does, `times` over, and ends when all has run: for timing."""
+
+        def run() -> None:
+            for _ in range(times):
+                self.run_step(step)
+
+        return run
 
     def lifetimes(self) -> dict[Tensor, tuple[int, int]]:
         """First and last launch that touches each tensor without storage of its own."""

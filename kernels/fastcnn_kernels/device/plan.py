@@ -189,6 +189,16 @@ class CudaPlan(LaunchList):
         for i in self.launches_of(step):
             self.device.launch(self.calls[i])
 
+    def prepared_step(self, step: int, times: int) -> Callable[[], None]:
+        """What `run_step` does, `times` over, as one captured graph that is waited for."""
+        replay = self.device.capture([self.calls[i] for i in self.launches_of(step)] * times)
+
+        def run() -> None:
+            replay()
+            self.device.synchronize()
+
+        return run
+
     def read(self, tensor: Tensor) -> NDArray[Any]:
         """The values of a tensor, as they are in memory now."""
         return self.device.download(self.address(tensor), tensor.shape, tensor.dtype)

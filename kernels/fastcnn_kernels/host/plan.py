@@ -361,6 +361,13 @@ class CpuPlan(LaunchList):
         for storage in self.written:
             storage.version += 1
 
+    def prepared_step(self, step: int, times: int) -> Callable[[], None]:
+        """What `run_step` does, `times` over, prepared beforehand: that takes 10 us, in which other threads fall asleep.
+        Nothing else may run meanwhile."""
+        self._prepare(stepwise=True)
+        segments = np.tile(self._table(self._ranges(step)), (times, 1))
+        return lambda: self._walk(segments)
+
     def _prepare(self, stepwise: bool) -> None:
         self._check_process()
         self.threads = min(threads.apply(), self.widest)

@@ -1,0 +1,57 @@
+"""A training step, operation by operation: time, work, and what the machine's peaks would allow.
+
+operations   every step of a model's training program by itself, run over and over
+layer_times  the same, summed by layer
+"""
+
+import statistics
+from typing import Any
+
+from fastcnn.program.costs import step_cost
+
+from .schema import LayerTime, Operation, Peaks
+from .timing import times
+
+TOGETHER = 10
+"""Runs that are timed as one: what it takes to begin one would show beside the shortest operations."""
+
+
+def training_batch(model: Any, x: Any, y: Any) -> Any:
+    """The program of a training step, bound to one batch and run once."""
+    batch = model._ready().programs["train"].batch(model._interface().samples(x, y))
+    batch.run()
+    return batch
+
+
+def operations(program: Any, peaks: Peaks | None, seconds: float) -> list[Operation]:
+    """The operations in the order in which they run; about `seconds` for all of them."""
+    limit = peaks or Peaks(float("inf"), float("inf"), "")
+    each = [_median(program.plan, number, seconds / len(program.steps)) for number in range(len(program.steps))]
+    return [_operation(program, number, taken, sum(each), limit) for number, taken in enumerate(each)]
+
+
+def _median(plan: Any, number: int, seconds: float) -> float:
+    plan.run_step(number)
+    (once, *_) = times(plan.prepared_step(number, 1), 0.0)
+    together = TOGETHER if once * TOGETHER < seconds else 1
+    return statistics.median(times(plan.prepared_step(number, together), seconds)) / together
+
+
+def _operation(program: Any, number: int, seconds: float, whole: float, peaks: Peaks) -> Operation:
+    step = program.steps[number]
+    flops, nbytes = step_cost(step, program.batch_size)
+    compute, memory = flops / peaks.flops, nbytes / peaks.bytes
+    layer = step.source.removeprefix(f"{program.name}/")
+    return Operation(
+        number, step.op, layer, seconds, seconds / whole, flops, nbytes, flops / seconds, nbytes / seconds,
+        flops / max(nbytes, 1), "compute" if compute > memory else "memory", max(compute, memory) / seconds,
+    )  # fmt: skip
+
+
+def layer_times(found: list[Operation]) -> list[LayerTime]:
+    """Layers in the order in which they first run."""
+    sums: dict[str, float] = {}
+    for operation in found:
+        sums[operation.layer] = sums.get(operation.layer, 0.0) + operation.seconds
+    whole = sum(sums.values())
+    return [LayerTime(layer, seconds, seconds / whole) for layer, seconds in sums.items()]

@@ -1,0 +1,152 @@
+"""One device, measured in a process of its own: `python -m fastcnn.report.worker TASK OUT`, the job on standard input.
+
+    first     the first training step, as JSON: {"seconds"}
+    measure   everything else: a Device, but for what only the comparison of devices tells
+    steps     training steps of the tutorials' CIFAR-10 network on random pictures, as JSON: a Spread
+
+Standard output stays free for what libraries print. OUT is written whole, or not at all.
+"""
+
+import json
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from fastcnn import __version__, backends
+from fastcnn.applications import TutorialCIFAR10
+from fastcnn.callbacks import Callback
+from fastcnn.cli.devices import device_name
+from fastcnn.cli.pictures import Parts
+from fastcnn.utils.files import write_atomically
+
+from . import peaks, setup, timing
+from .agreement import agreement
+from .operations import layer_times, operations, training_batch
+from .schema import Device, Epoch, Memory, Peaks, Rate, Spread, Steps, Training, document
+from .setup import Job
+
+SIZES = [1, 2, 4, 8, 16, 32, 64, 128, 256, 512]
+TUTORIAL_BATCH = 128
+
+
+def first(job: Job) -> dict[str, float]:
+    """Seconds from `compile` to the end of the first step."""
+    parts = job.parts()
+    x, y = (array[: job.options.batch_size] for array in parts.train)
+    began = time.perf_counter()
+    job.model(parts).train_on_batch(x, y)
+    return {"seconds": time.perf_counter() - began}
+
+
+def steps(job: Job) -> dict[str, Any]:
+    """A training step as in the tutorials' table."""
+    model = TutorialCIFAR10()
+    model.compile("adam", "sparse_categorical_crossentropy", metrics=["accuracy"], device=job.options.device)
+    rng = np.random.default_rng(0)
+    x, y = rng.random((TUTORIAL_BATCH, 32, 32, 3), np.float32), rng.integers(0, 10, TUTORIAL_BATCH)
+    return timing.spread(timing.times(lambda: model.train_on_batch(x, y), job.seconds))
+
+
+def measure(job: Job) -> Device:
+    """The device, measured from the quickest to the longest."""
+    parts, name, missing = job.parts(), job.options.device, []
+    found = _peaks(name, missing)
+    model = job.model(parts)
+    step, batch = _steps(job, model, parts, found)
+    ops = operations(batch.program, found, job.seconds)
+    memory_of_step = int(batch.program.plan.memory())
+    latency, throughput = _predictions(job, model, parts)
+    agreed = agreement(job, name) if name != "emulated" else None
+    if agreed is None:
+        missing.append("agreement: fastcnn verify --device emulated checks every kernel")
+    trained = _training(job, parts, step.seconds.median)
+    return Device(
+        name, device_name(name), f"fastcnn {__version__}", trained, step, None, Memory(timing.peak_memory(), memory_of_step),
+        latency, throughput, found, ops, layer_times(ops), agreed, missing,
+    )  # fmt: skip
+
+
+def _peaks(device: str, missing: list[str]) -> Peaks | None:
+    if device in ("cpu", "reference"):
+        return peaks.measured(backends.get_num_threads())
+    missing.append("peaks and shares of them: measured on the processor only")
+    return None
+
+
+def _steps(job: Job, model: Any, parts: Parts, found: Peaks | None) -> tuple[Steps, Any]:
+    size = min(job.options.batch_size, len(parts.train[1]))
+    x, y = (array[:size] for array in parts.train)
+    spread = Spread(**timing.spread(timing.times(lambda: model.train_on_batch(x, y), job.seconds)))
+    batch = training_batch(model, x, y)
+    flops, nbytes = batch.program.cost()
+    rate = flops / spread.median
+    return Steps(size, spread, flops, nbytes, rate, rate / found.flops if found else None), batch
+
+
+def _predictions(job: Job, model: Any, parts: Parts) -> tuple[Spread, list[Rate]]:
+    pictures = parts.train[0]
+
+    def predict(size: int) -> Callable[[], Any]:
+        x = np.resize(pictures[:size], (size, *pictures.shape[1:]))
+        return lambda: model.predict_on_batch(x)
+
+    latency = timing.spread(timing.times(predict(1), job.seconds / 2))
+    return Spread(**latency), [Rate(**rate) for rate in timing.rates(predict, SIZES, job.seconds)]
+
+
+def _training(job: Job, parts: Parts, step: float) -> Training:
+    """The epochs that the job asks for, or as many as its patience allows."""
+    options, per_epoch = job.options, -(-len(parts.train[1]) // job.options.batch_size)
+    epochs = int(min(job.epochs, job.patience / (step * per_epoch)))
+    if not epochs:
+        seconds = step * per_epoch * options.epochs
+        rate = len(parts.train[1]) / (step * per_epoch)
+        return Training([], options.epochs, seconds, 1.0, rate, None, None, "single steps, without validation")
+    clock, model = _Clock(), job.model(parts)
+    model.fit(*parts.train, options.batch_size, epochs, 0, [clock], validation_data=parts.validation)
+    (_, accuracy) = model.evaluate(*parts.test, options.batch_size, verbose=0)
+    projected = "" if epochs == options.epochs else f"{epochs} epoch{'s' * (epochs > 1)}"
+    taken = clock.epochs[-1].seconds
+    return Training(
+        clock.epochs, options.epochs, taken * options.epochs / epochs, 1.0, epochs * len(parts.train[1]) / clock.training,
+        float(accuracy), None, projected,
+    )  # fmt: skip
+
+
+class _Clock(Callback):
+    """The epochs; `training`: seconds in them without validation."""
+
+    def __init__(self) -> None:
+        self.epochs: list[Epoch] = []
+        self.training = 0.0
+
+    def on_train_begin(self, logs: Any = None) -> None:
+        self.began = time.perf_counter()
+
+    def on_epoch_begin(self, epoch: int, logs: Any = None) -> None:
+        self.epoch_began = time.perf_counter()
+
+    def on_test_begin(self, logs: Any = None) -> None:
+        self.training += time.perf_counter() - self.epoch_began
+
+    def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
+        names = ("loss", "accuracy", "val_loss", "val_accuracy")
+        self.epochs.append(Epoch(time.perf_counter() - self.began, *(float(logs[name]) for name in names)))
+
+
+def main(task: str, out: str) -> None:
+    """Do a task."""
+    job = setup.read(sys.stdin.read())
+    if task == "measure":
+        content = document(measure(job))
+    else:
+        content = json.dumps({"first": first, "steps": steps}[task](job)).encode()
+    write_atomically(Path(out), content)
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])
