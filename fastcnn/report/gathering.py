@@ -7,9 +7,7 @@ target    a validation accuracy that every device reached
 
 import json
 import math
-import os
 import platform
-import subprocess
 import sys
 import tempfile
 import time
@@ -19,17 +17,16 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-import fastcnn
 from fastcnn import backends
 from fastcnn.cli import machine
 from fastcnn.cli.devices import device_name
 
-from . import setup
+from . import setup, torch_side
+from .execution import execute, import_path
 from .schema import FORMAT, VERSION, Device, FirstStep, Machine, Report, Row, Setup, Spread, parse
 from .setup import Job
 from .worker import TUTORIAL_BATCH
 
-PLACES = Path(fastcnn.__file__).parents[1]
 TUTORIAL = "TutorialCIFAR10"
 TUTORIAL_PICTURES, TUTORIAL_EPOCHS = 50_000, 60
 TUTORIAL_ROWS = [
@@ -41,24 +38,48 @@ TUTORIAL_ROWS = [
 Told = Callable[[str], None]
 
 
-def gather(job: Job, devices: Sequence[str], command: str, others: Sequence[Callable[[Job], Device]], told: Told) -> Report:
-    """Measure `devices`, then what `others` measure; `told` hears what is done next."""
+def gather(job: Job, devices: Sequence[str], command: str, torch_python: str | None, told: Told) -> Report:
+    """Measure the devices, and PyTorch where a Python that has it is given; `told` hears what is done next.
+
+    RuntimeError where not even one device could be measured; of others the report says why not.
+    """
     began = time.perf_counter()
-    found, rows = [], []
-    for name in devices:
-        device, row = measured(job.on(name), told)
-        found.append(device)
-        rows += row
-    for other in others:
-        told("torch")
-        found.append(other(job))
+    found, rows, missing = _all(job, devices, told)
+    if torch_python:
+        found += _torch(job, found, torch_python, missing, told)
     goal = target(found)
     found = [_compared(device, found, goal) for device in found]
     table = [*TUTORIAL_ROWS, *rows, *(_row(job, device) for device in found)]
     created = datetime.now().astimezone().isoformat(timespec="seconds")
-    return Report(
-        FORMAT, VERSION, created, command, time.perf_counter() - began, _machine(), _versions(), _setup(job, goal), table, found
-    )  # fmt: skip
+    about = _machine(), _versions(), _setup(job, goal)
+    return Report(FORMAT, VERSION, created, command, time.perf_counter() - began, *about, table, found, missing)
+
+
+def _all(job: Job, devices: Sequence[str], told: Told) -> tuple[list[Device], list[Row], list[str]]:
+    found, rows, missing = [], [], []
+    for name in devices:
+        try:
+            device, row = measured(job.on(name), told)
+        except RuntimeError as error:
+            missing.append(str(error))
+        else:
+            found.append(device)
+            rows += row
+    if not found:
+        raise RuntimeError("; ".join(missing))
+    return found, rows, missing
+
+
+def _torch(job: Job, devices: Sequence[Device], python: str, missing: list[str], told: Told) -> list[Device]:
+    found = []
+    for device in devices:
+        if device.name in ("cpu", "cuda"):
+            told(f"PyTorch on {device.name}")
+            try:
+                found.append(torch_side.measured(job.on(device.name), device, python))
+            except RuntimeError as error:
+                missing.append(str(error))
+    return found
 
 
 def measured(job: Job, told: Told) -> tuple[Device, list[Row]]:
@@ -81,27 +102,8 @@ def run(task: str, job: Job, **environment: str) -> Any:
     with tempfile.TemporaryDirectory() as folder:
         out = Path(folder, "out.json")
         command = [sys.executable, "-m", "fastcnn.report.worker", task, str(out)]
-        execute(command, setup.write(job), f"measuring {job.options.device}", environment | _paths())
+        execute(command, setup.write(job), f"measuring {job.options.device}", {**environment, "PYTHONPATH": import_path()})
         return parse(out.read_bytes(), Device) if task == "measure" else json.loads(out.read_text())
-
-
-def execute(command: Sequence[str], standard_input: str, doing: str, environment: dict[str, str]) -> None:
-    """Run a worker on as many threads as this process has. RuntimeError with its last words where it fails."""
-    threads = str(backends.get_num_threads())
-    counts = {name: threads for name in ("FASTCNN_NUM_THREADS", "OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")}
-    options = {"input": standard_input, "text": True, "capture_output": True, "check": False}
-    done = subprocess.run(command, env=os.environ | counts | environment, **options)  # type: ignore[call-overload]
-    if done.returncode:
-        words = done.stderr.strip().splitlines()[-1:] or [f"exit status {done.returncode}"]
-        raise RuntimeError(f"{doing} failed: {words[0]}")
-
-
-def _paths() -> dict[str, str]:
-    """Where a worker finds this very package."""
-    import fastcnn_kernels
-
-    kernels = Path(fastcnn_kernels.__file__).parents[1]
-    return {"PYTHONPATH": os.pathsep.join([str(PLACES), str(kernels), os.environ.get("PYTHONPATH", "")])}
 
 
 def target(devices: Sequence[Device]) -> float | None:
@@ -132,17 +134,15 @@ def _projected_row(device: Device, step: Spread) -> Row:
 
 
 def _called(device: Device) -> str:
-    return f"{device.hardware}, {device.library}" if device.name.startswith("torch") else device.hardware
+    return f"{device.hardware}, {device.library.partition(',')[0]}" if device.name.startswith("torch") else device.hardware
 
 
 def _setup(job: Job, goal: float | None) -> Setup:
     options, parts = job.options, job.parts()
     counts = [0 if part is None else len(part[1]) for part in parts]
     model = job.uncompiled(parts)
-    return Setup(
-        Path(options.model).stem, int(model.count_params()), Path(options.data).stem, *counts, options.batch_size, options.epochs,
-        options.learning_rate, options.seed, job.quick, goal,
-    )  # fmt: skip
+    what = Path(options.model).stem, int(model.count_params()), Path(options.data).stem, *counts
+    return Setup(*what, options.batch_size, options.epochs, options.learning_rate, options.seed, job.quick, goal)
 
 
 def _machine() -> Machine:

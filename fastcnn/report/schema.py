@@ -6,9 +6,10 @@
     Row         a row of the tutorials' table
     parse       a JSON document as a Report; ValueError that names every fault
     document    a Report as JSON
+    trained     a Training from its epochs
 
-Times are in seconds, memory in bytes, rates a second, shares and accuracies from 0 to 1. What could not be measured is null, and
-`missing` says why. What was projected says from what in `projected`, which is empty where it was measured.
+Times are in seconds, memory in bytes, rates a second, shares and accuracies from 0 to 1. What could not be measured is null,
+and `missing` says why. What was projected says from what in `projected`, which is empty where it was measured.
 """
 
 import json
@@ -32,7 +33,7 @@ class Spread:
 
 @dataclass(frozen=True)
 class Peaks:
-    """What this machine can do at most: multiply-adds counted as two operations, bytes read and written; and how it was found."""
+    """What this machine can do at most: operations, two a multiply-add; bytes read and written; and how that was found."""
 
     flops: float
     bytes: float
@@ -72,7 +73,7 @@ class Training:
 
 @dataclass(frozen=True)
 class Steps:
-    """Training steps: how long one takes, what it computes (counted from shapes), and its share of the peak of multiply-adds."""
+    """Training steps: how long one takes, what it computes, counted from shapes, and its share of the peak."""
 
     batch_size: int
     seconds: Spread
@@ -84,7 +85,7 @@ class Steps:
 
 @dataclass(frozen=True)
 class FirstStep:
-    """From `compile` to the end of the first training step, in fresh processes: without and with a cache of compiled kernels."""
+    """From `compile` to the end of the first training step, in fresh processes: no kernel in the cache, and all of them."""
 
     cold: float
     warm: float
@@ -236,7 +237,14 @@ class Machine:
 
 @dataclass(frozen=True)
 class Report:
-    """One machine's report. `created`: local time, ISO 8601. `command` makes it again."""
+    """One machine's report.
+
+    created   local time, ISO 8601
+    command   makes it again
+    seconds   that it took
+    table     the tutorials' rows, and this machine's
+    missing   what failed
+    """
 
     format: str
     version: int
@@ -248,6 +256,13 @@ class Report:
     setup: Setup
     table: list[Row]
     devices: list[Device]
+    missing: list[str]
+
+
+def trained(epochs: list[Epoch], whole: int, rate: float, accuracy: float) -> Training:
+    """A training of some epochs, of which `whole` make a whole one."""
+    projected = "" if len(epochs) == whole else f"{len(epochs)} epoch{'s' * (len(epochs) > 1)}"
+    return Training(epochs, whole, epochs[-1].seconds * whole / len(epochs), 1.0, rate, accuracy, None, projected)
 
 
 def document(report: Any) -> bytes:

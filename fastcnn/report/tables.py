@@ -78,13 +78,13 @@ def milliseconds(seconds: float) -> Number:
 
 
 def duration(seconds: float) -> Number:
-    """As the tutorials write it: 8m 4s."""
-    return Number(seconds, machine.duration(seconds))
+    """As the tutorials write it: 8m 4s; below a second in milliseconds."""
+    return milliseconds(seconds) if seconds < 1 else Number(seconds, machine.duration(seconds))
 
 
 def percent(share: float) -> Number:
-    """A whole percentage, or one with three digits below ten."""
-    return Number(share, f"{significant(100 * share) if share < 0.1 else format(100 * share, '.0f')} %")
+    """A percentage with one decimal below ten, else whole."""
+    return Number(share, f"{100 * share:.{1 if share < 0.0995 else 0}f} %")
 
 
 def accuracy(share: float) -> Number:
@@ -130,7 +130,7 @@ FLOP, FLOPS, BYTES, RATE = scaled("FLOP"), scaled("FLOP/s"), scaled("B"), scaled
 
 def tutorials(report: Report) -> Table:
     """The table that the tutorials end with, and this machine's rows."""
-    columns = ["Device", "Network", "Batch size", "Epochs", "Time", "Accuracy", ""]
+    columns = ["Device", "Time", "Accuracy", "", "Network", "Batch size", "Epochs"]
     note = (
         "Rows without a mark are the tutorials’ own. An accuracy is that of the epochs that were trained, on the test pictures."
     )
@@ -139,8 +139,8 @@ def tutorials(report: Report) -> Table:
 
 def _row(row: Row) -> list[Cell]:
     how = ("projected from " + row.projected if row.projected else "measured here") if row.here else ""
-    cells: list[Cell] = [row.device, row.network, count(row.batch_size), count(row.epochs), duration(row.seconds)]
-    return [*cells, shown(row.accuracy, accuracy), how]
+    numbers: list[Cell] = [duration(row.seconds), shown(row.accuracy, accuracy)]
+    return [row.device, *numbers, how, row.network, count(row.batch_size), count(row.epochs)]
 
 
 def devices(report: Report) -> Table:
@@ -151,6 +151,7 @@ def devices(report: Report) -> Table:
         () if goal is None else (" The accuracy to reach, on the validation pictures, is ", accuracy(goal), ".")
     )
     missing = [f" {device.name}: {told}." for device in report.devices for told in device.missing]
+    missing += [f" Not measured: {told}." for told in report.missing]
     return Table("Device by device", ["", *(device.name for device in report.devices)], rows, (NOTE, *reached, *missing))
 
 
@@ -254,12 +255,20 @@ def about(report: Report) -> Table:
         ["System", here.system],
         *([name, version] for name, version in report.versions.items()),
         ["Network", (setup.network, ", ", count(setup.parameters), " parameters")],
-        ["Data", (setup.data, ": ", count(setup.train), " to train on, ", count(setup.validation), " to validate, ", count(setup.test), " to test")],
-        ["Training", ("Adam, learning rate ", plain(setup.learning_rate), ", batches of ", count(setup.batch_size), ", ", count(setup.epochs), " epochs, seed ", count(setup.seed))],
+        ["Pictures", _counted(to_train=setup.train, to_validate=setup.validation, to_test=setup.test)],
+        ["Data", setup.data],
+        ["Optimizer", ("Adam, learning rate ", plain(setup.learning_rate), ", seed ", count(setup.seed))],
+        ["Batch size", count(setup.batch_size)],
+        ["Epochs", count(setup.epochs)],
         ["Command", report.command],
         ["Made", (report.created, ", in ", duration(report.seconds))],
     ]  # fmt: skip
     return Table("Hardware, versions, settings", ["", ""], rows)
+
+
+def _counted(**counts: int) -> Cell:
+    said = [(count(number), f" {name.replace('_', ' ')}; ") for name, number in counts.items()]
+    return tuple(part for pair in said for part in pair)
 
 
 def overview(report: Report) -> list[Table]:

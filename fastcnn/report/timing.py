@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 LEAST, MOST = 3, 200
+SIZES = (1, 2, 4, 8, 16, 32, 64, 128, 256, 512)
 
 
 def times(call: Callable[[], Any], seconds: float) -> list[float]:
@@ -27,13 +28,13 @@ def spread(found: list[float]) -> dict[str, Any]:
     return {"median": statistics.median(ordered), "low": low, "high": high, "count": len(ordered)}
 
 
-def rates(predict: Callable[[int], Callable[[], Any]], sizes: list[int], seconds: float) -> list[dict[str, Any]]:
-    """The fields of schema.Rate for batch sizes in rising order, as far as a call is expected to fit into `seconds`."""
+def rates(predict: Callable[[int], Callable[[], Any]], seconds: float) -> list[dict[str, Any]]:
+    """The fields of schema.Rate for batch sizes SIZES, as far as a call is expected to fit into `seconds`."""
     found: list[dict[str, Any]] = []
-    for size in sizes:
+    for size in SIZES:
         if found and found[-1]["seconds"] * size / found[-1]["batch_size"] > seconds:
             break
-        median = statistics.median(times(predict(size), seconds / len(sizes)))
+        median = statistics.median(times(predict(size), seconds / len(SIZES)))
         found.append({"batch_size": size, "seconds": median, "samples_per_second": size / median})
     return found
 

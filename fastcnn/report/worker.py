@@ -26,10 +26,9 @@ from fastcnn.utils.files import write_atomically
 from . import peaks, setup, timing
 from .agreement import agreement
 from .operations import layer_times, operations, training_batch
-from .schema import Device, Epoch, Memory, Peaks, Rate, Spread, Steps, Training, document
+from .schema import Agreement, Device, Epoch, Memory, Peaks, Rate, Spread, Steps, Training, document, trained
 from .setup import Job
 
-SIZES = [1, 2, 4, 8, 16, 32, 64, 128, 256, 512]
 TUTORIAL_BATCH = 128
 
 
@@ -52,22 +51,29 @@ def steps(job: Job) -> dict[str, Any]:
 
 
 def measure(job: Job) -> Device:
-    """The device, measured from the quickest to the longest."""
+    """The device. Memory is looked at after training, before all that training does not need."""
     parts, name, missing = job.parts(), job.options.device, []
-    found = _peaks(name, missing)
     model = job.model(parts)
-    step, batch = _steps(job, model, parts, found)
+    spread, batch = _steps(job, model, parts)
+    learned = _training(job, parts, spread.median)
+    memory = Memory(timing.peak_memory(), int(batch.program.plan.memory()))
+    found = _peaks(name, missing)
+    flops, nbytes = batch.program.cost()
+    rate = flops / spread.median
+    step = Steps(batch.size, spread, flops, nbytes, rate, rate / found.flops if found else None)
     ops = operations(batch.program, found, job.seconds)
-    memory_of_step = int(batch.program.plan.memory())
     latency, throughput = _predictions(job, model, parts)
-    agreed = agreement(job, name) if name != "emulated" else None
-    if agreed is None:
-        missing.append("agreement: fastcnn verify --device emulated checks every kernel")
-    trained = _training(job, parts, step.seconds.median)
     return Device(
-        name, device_name(name), f"fastcnn {__version__}", trained, step, None, Memory(timing.peak_memory(), memory_of_step),
-        latency, throughput, found, ops, layer_times(ops), agreed, missing,
+        name, device_name(name), f"fastcnn {__version__}", learned, step, None, memory, latency, throughput, found, ops,
+        layer_times(ops), _agreement(job, missing), missing,
     )  # fmt: skip
+
+
+def _agreement(job: Job, missing: list[str]) -> Agreement | None:
+    if job.options.device != "emulated":
+        return agreement(job, job.options.device)
+    missing.append("agreement: fastcnn verify --device emulated checks every kernel")
+    return None
 
 
 def _peaks(device: str, missing: list[str]) -> Peaks | None:
@@ -77,14 +83,11 @@ def _peaks(device: str, missing: list[str]) -> Peaks | None:
     return None
 
 
-def _steps(job: Job, model: Any, parts: Parts, found: Peaks | None) -> tuple[Steps, Any]:
-    size = min(job.options.batch_size, len(parts.train[1]))
-    x, y = (array[:size] for array in parts.train)
+def _steps(job: Job, model: Any, parts: Parts) -> tuple[Spread, Any]:
+    """How long a step takes, and the batch that it was made on."""
+    x, y = (array[: job.options.batch_size] for array in parts.train)
     spread = Spread(**timing.spread(timing.times(lambda: model.train_on_batch(x, y), job.seconds)))
-    batch = training_batch(model, x, y)
-    flops, nbytes = batch.program.cost()
-    rate = flops / spread.median
-    return Steps(size, spread, flops, nbytes, rate, rate / found.flops if found else None), batch
+    return spread, training_batch(model, x, y)
 
 
 def _predictions(job: Job, model: Any, parts: Parts) -> tuple[Spread, list[Rate]]:
@@ -95,32 +98,27 @@ def _predictions(job: Job, model: Any, parts: Parts) -> tuple[Spread, list[Rate]
         return lambda: model.predict_on_batch(x)
 
     latency = timing.spread(timing.times(predict(1), job.seconds / 2))
-    return Spread(**latency), [Rate(**rate) for rate in timing.rates(predict, SIZES, job.seconds)]
+    return Spread(**latency), [Rate(**rate) for rate in timing.rates(predict, job.seconds)]
 
 
 def _training(job: Job, parts: Parts, step: float) -> Training:
     """The epochs that the job asks for, or as many as its patience allows."""
-    options, per_epoch = job.options, -(-len(parts.train[1]) // job.options.batch_size)
-    epochs = int(min(job.epochs, job.patience / (step * per_epoch)))
-    if not epochs:
-        seconds = step * per_epoch * options.epochs
-        rate = len(parts.train[1]) / (step * per_epoch)
-        return Training([], options.epochs, seconds, 1.0, rate, None, None, "single steps, without validation")
-    clock, model = _Clock(), job.model(parts)
-    model.fit(*parts.train, options.batch_size, epochs, 0, [clock], validation_data=parts.validation)
+    options, pictures = job.options, len(parts.train[1])
+    epoch = step * -(-pictures // options.batch_size)
+    if epoch > job.patience:
+        told = "single steps, without validation"
+        return Training([], options.epochs, epoch * options.epochs, 1.0, pictures / epoch, None, None, told)
+    clock, model = _Clock(job.patience), job.model(parts)
+    model.fit(*parts.train, options.batch_size, job.epochs, 0, [clock], validation_data=parts.validation)
     (_, accuracy) = model.evaluate(*parts.test, options.batch_size, verbose=0)
-    projected = "" if epochs == options.epochs else f"{epochs} epoch{'s' * (epochs > 1)}"
-    taken = clock.epochs[-1].seconds
-    return Training(
-        clock.epochs, options.epochs, taken * options.epochs / epochs, 1.0, epochs * len(parts.train[1]) / clock.training,
-        float(accuracy), None, projected,
-    )  # fmt: skip
+    return trained(clock.epochs, options.epochs, len(clock.epochs) * pictures / clock.training, float(accuracy))
 
 
 class _Clock(Callback):
-    """The epochs; `training`: seconds in them without validation."""
+    """The epochs; `training`: seconds in them without validation. No epoch begins that would take longer than `patience`."""
 
-    def __init__(self) -> None:
+    def __init__(self, patience: float) -> None:
+        self.patience = patience
         self.epochs: list[Epoch] = []
         self.training = 0.0
 
@@ -135,7 +133,9 @@ class _Clock(Callback):
 
     def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
         names = ("loss", "accuracy", "val_loss", "val_accuracy")
-        self.epochs.append(Epoch(time.perf_counter() - self.began, *(float(logs[name]) for name in names)))
+        seconds = time.perf_counter() - self.began
+        self.epochs.append(Epoch(seconds, *(float(logs[name]) for name in names)))
+        self.model.stop_training = seconds * (1 + 1 / len(self.epochs)) > self.patience
 
 
 def main(task: str, out: str) -> None:
