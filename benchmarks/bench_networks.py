@@ -1,6 +1,6 @@
 """Training steps and predictions of the tutorials' networks, device beside device.
 
-    pytest benchmarks/bench_networks.py --device cpu --device reference --benchmark-group-by=group
+pytest benchmarks/bench_networks.py --device cpu --device reference
 """
 
 import numpy as np
@@ -23,26 +23,22 @@ def prepared(network: str, device: str):
     return model, rng.random((size, *shape), dtype=np.float32), rng.integers(0, 10, size).astype(np.int32)
 
 
-def report(benchmark, program, size: int) -> None:
-    """Rates of one batch."""
-    flops, nbytes = program.cost()
-    if benchmark.stats is not None:
-        median = np.median(benchmark.stats.stats.data)
-        rates = {"GFLOP/s": flops / median / 1e9, "GB/s": nbytes / median / 1e9, "samples/s": size / median}
-        benchmark.extra_info.update(rates)
+def rounds(device: str) -> int:
+    """The reference takes seconds."""
+    return 2 if device == "reference" else 20
 
 
 @pytest.mark.parametrize("network", NETWORKS)
-def bench_training_step(benchmark, device: str, network: str):
+def bench_training_step(benchmark, note, device: str, network: str):
     benchmark.group = f"training step of {network}"
     model, x, y = prepared(network, device)
-    benchmark.pedantic(model.train_on_batch, (x, y), rounds=20 if device == "cpu" else 2, warmup_rounds=2)
-    report(benchmark, model.program("train", len(x)), len(x))
+    benchmark.pedantic(model.train_on_batch, (x, y), rounds=rounds(device), warmup_rounds=2)
+    note(*model.program("train", len(x)).cost(), samples=len(x))
 
 
 @pytest.mark.parametrize("network", NETWORKS)
-def bench_prediction(benchmark, device: str, network: str):
+def bench_prediction(benchmark, note, device: str, network: str):
     benchmark.group = f"prediction of {network}"
     model, x, _ = prepared(network, device)
-    benchmark.pedantic(model.predict_on_batch, (x,), rounds=20 if device == "cpu" else 2, warmup_rounds=2)
-    report(benchmark, model.program("predict", len(x)), len(x))
+    benchmark.pedantic(model.predict_on_batch, (x,), rounds=rounds(device), warmup_rounds=2)
+    note(*model.program("predict", len(x)).cost(), samples=len(x))
