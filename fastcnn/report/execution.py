@@ -26,5 +26,5 @@ def import_path() -> str:
     """PYTHONPATH with which a worker finds this very package, installed or not."""
     import fastcnn_kernels
 
-    places = [Path(module.__file__).parents[1] for module in (fastcnn, fastcnn_kernels)]
+    places = [Path(str(module.__file__)).parents[1] for module in (fastcnn, fastcnn_kernels)]
     return os.pathsep.join([*map(str, places), os.environ.get("PYTHONPATH", "")])

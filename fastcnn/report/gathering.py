@@ -124,7 +124,7 @@ def _row(job: Job, device: Device) -> Row:
     accuracy = training.test_accuracy
     name = _called(device)
     size, seconds = job.options.batch_size, training.whole_seconds
-    return Row(name, job.options.model, size, training.whole_epochs, seconds, accuracy, True, training.projected)
+    return Row(name, Path(job.options.model).stem, size, training.whole_epochs, seconds, accuracy, True, training.projected)
 
 
 def _projected_row(device: Device, step: Spread) -> Row:
@@ -139,10 +139,21 @@ def _called(device: Device) -> str:
 
 def _setup(job: Job, goal: float | None) -> Setup:
     options, parts = job.options, job.parts()
-    counts = [0 if part is None else len(part[1]) for part in parts]
-    model = job.uncompiled(parts)
-    what = Path(options.model).stem, int(model.count_params()), Path(options.data).stem, *counts
-    return Setup(*what, options.batch_size, options.epochs, options.learning_rate, options.seed, job.quick, goal)
+    train, validation, test = (0 if part is None else len(part[1]) for part in parts)
+    return Setup(
+        network=Path(options.model).stem,
+        parameters=int(job.uncompiled(parts).count_params()),
+        data=Path(options.data).stem,
+        train=train,
+        validation=validation,
+        test=test,
+        batch_size=options.batch_size,
+        epochs=options.epochs,
+        learning_rate=options.learning_rate,
+        seed=options.seed,
+        quick=job.quick,
+        target=goal,
+    )
 
 
 def _machine() -> Machine:

@@ -1,7 +1,8 @@
 """report.html: one page that needs no network and no JavaScript, for phones and desktops, in light and dark.
 
 page      the page of a report
-document  any headline, figures and tables as such a page
+document  any headline and sections as such a page; page.css says how it looks
+section   a table with its figures
 answer    what the report says, in a sentence
 """
 
@@ -39,7 +40,8 @@ def document(headline: str, sentence: Cell, sections: Sequence[str]) -> str:
     return (
         '<!doctype html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
         '<meta name="viewport" content="width=device-width, initial-scale=1">\n'
-        f'<title>{escape(headline)} · fastcnn report</title>\n<link rel="icon" href="data:,">\n<style>\n{STYLE}</style>\n</head>\n'
+        f"<title>{escape(headline)} · fastcnn report</title>\n"
+        f'<link rel="icon" href="data:,">\n<style>\n{STYLE}</style>\n</head>\n'
         f'<body>\n<h1>{escape(headline)}</h1>\n<p class="muted">fastcnn report</p>\n<p class="answer">{cell(sentence)}</p>\n'
         + "\n".join(sections)
         + "\n</body>\n</html>\n"

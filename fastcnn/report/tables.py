@@ -248,12 +248,13 @@ def agreement(report: Report) -> Table:
 def about(report: Report) -> Table:
     """Hardware, versions, and what was trained."""
     here, setup = report.machine, report.setup
+    versions: list[list[Cell]] = [[name, version] for name, version in report.versions.items()]
     rows: list[list[Cell]] = [
         ["Processor", (here.processor, ", ", count(here.threads), " threads")],
         ["Memory", BYTES(here.memory)],
         ["Graphics", ", ".join(here.gpus) or "none usable"],
         ["System", here.system],
-        *([name, version] for name, version in report.versions.items()),
+        *versions,
         ["Network", (setup.network, ", ", count(setup.parameters), " parameters")],
         ["Pictures", _counted(to_train=setup.train, to_validate=setup.validation, to_test=setup.test)],
         ["Data", setup.data],

@@ -70,19 +70,28 @@ def measured(job: Job, beside: Device, python: str) -> Device:
 
 
 def _run(job: Job, python: str) -> Any:
-    parts = job.parts()
-    model = job.model(parts)
+    model = job.model(job.parts())
     with tempfile.TemporaryDirectory() as folder:
         task, arrays, out = (Path(folder, name) for name in ("task.json", "arrays.npz", "out.json"))
         # Beside their copies nothing of this package hides a module that torch imports.
         scripts = [shutil.copy(Path(__file__).with_name(name), folder) for name in ("torch_worker.py", "timing.py")]
         task.write_text(json.dumps(_task(job, model)))
-        named = zip(("train", "validation", "test"), parts, strict=True)
-        data = {f"{axis}_{name}": array for name, part in named for axis, array in zip("xy", part, strict=True)}
-        np.savez(arrays, **data, **{f"weight{k}": array for k, array in enumerate(model.get_weights())})
+        np.savez(arrays, **_arrays(job, model))
         words = [python, str(scripts[0]), str(task), str(arrays), str(out)]
         execute(words, "", f"measuring PyTorch on {job.options.device}", KEEP_MEMORY)
         return json.loads(out.read_text())
+
+
+def _arrays(job: Job, model: Any) -> dict[str, Any]:
+    """Pictures and labels by part, and the weights in their order."""
+    named = zip(("train", "validation", "test"), job.parts(), strict=True)
+    data = {f"{axis}_{name}": array for name, part in named if part for axis, array in zip("xy", part, strict=True)}
+    return data | {f"weight{k}": array for k, array in enumerate(model.get_weights())}
+
+
+def layers_of(model: Any) -> list[tuple[str, dict[str, Any]]]:
+    """The kind and configuration of every layer, as torch_worker builds from them."""
+    return [(type(layer).__name__, layer.get_config()) for layer in model.layers]
 
 
 def _task(job: Job, model: Any) -> dict[str, Any]:
@@ -90,7 +99,7 @@ def _task(job: Job, model: Any) -> dict[str, Any]:
         raise ValueError(f"--against torch builds Sequential models only, and {model.name!r} is none")
     options = job.options
     return {
-        "device": options.device, "layers": [(type(layer).__name__, layer.get_config()) for layer in model.layers],
+        "device": options.device, "layers": layers_of(model),
         "shape": model.input_shape[1:], "weights": len(model.get_weights()), "threads": backends.get_num_threads(),
         "batch_size": options.batch_size, "learning_rate": options.learning_rate, "epsilon": model.optimizer.epsilon,
         "seed": options.seed, "epochs": job.epochs, "seconds": job.seconds,

@@ -19,8 +19,8 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import timing
-import torch
+import timing  # type: ignore[import-not-found]
+import torch  # type: ignore[import-not-found]
 from torch import Tensor, nn
 
 ACTIVATIONS = {"relu": nn.ReLU, "tanh": nn.Tanh, "sigmoid": nn.Sigmoid, "elu": nn.ELU, "leaky_relu": lambda: nn.LeakyReLU(0.2)}

@@ -52,7 +52,8 @@ def steps(job: Job) -> dict[str, Any]:
 
 def measure(job: Job) -> Device:
     """The device. Memory is looked at after training, before all that training does not need."""
-    parts, name, missing = job.parts(), job.options.device, []
+    parts, name = job.parts(), job.options.device
+    missing: list[str] = []
     model = job.model(parts)
     spread, batch = _steps(job, model, parts)
     learned = _training(job, parts, spread.median)
