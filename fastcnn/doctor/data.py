@@ -4,7 +4,6 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from ..layers import BatchNormalization
 from .findings import Seen, check
 from .setup import Array, Setup, class_numbers, some
 
@@ -35,11 +34,9 @@ def not_normalised(setup: Setup) -> Seen:
     """Initial weights are made for inputs of about -1 to 1. Larger ones saturate activations and make steps too large by the
     same factor; smaller ones all look the same to the first layer. A part on another scale than the training data is guessed
     at."""
-    if setup.begins_with(BatchNormalization):
-        return
     for part, arrays in {"training": setup.inputs, **setup.parts}.items():
-        for name, array in arrays.items():
-            sample = some(array).astype(np.float64)
+        for name in sorted(setup.read_raw & arrays.keys()):
+            sample = some(arrays[name]).astype(np.float64)
             mean, deviation, largest = sample.mean(), sample.std(), np.abs(sample).max()
             if abs(mean) > LARGE or deviation > LARGE or 0 < largest < SMALL:
                 lies = f"{sample.min():.4g} .. {sample.max():.4g}"

@@ -15,17 +15,18 @@ from numpy.typing import NDArray
 
 from ..losses import Loss
 from ..trace import Step, Trace, Value
-from ..training.data import is_stream, unpacked
+from ..training.data import is_stream, same_length, unpacked
 
 Array = NDArray[Any]
 LOOKED_AT = 8192
 """Samples that statistics are made of, evenly spaced."""
-LINEAR = frozenset({
-    "conv_forward", "conv_transpose_forward", "dense_forward", "batch_norm_forward", "batch_norm_inference",
-})  # fmt: skip
+PRODUCTS = frozenset({"conv_forward", "conv_transpose_forward", "dense_forward"})
+LINEAR = PRODUCTS | {"batch_norm_forward", "batch_norm_inference"}
 """What gives any number at all, positive or negative."""
 TRANSPARENT = frozenset({"reshape", "transpose", "average_pool_forward", "global_average_pool_forward"})
 """What keeps values inside of the range that they are in."""
+MOVING = frozenset({"reshape", "transpose", "pad"})
+"""What only moves values."""
 
 
 @dataclass(frozen=True)
@@ -104,7 +105,9 @@ class Setup:
         y = self.arrays[1]
         if y is None:
             return {}
-        return self.interface.labels(y) if self.interface and self.interface.labelled else {"y": np.asarray(y)}
+        labels = self.interface.labels(y) if self.interface and self.interface.labelled else {"y": np.asarray(y)}
+        same_length(x=self.inputs, y=labels)
+        return labels
 
     @cached_property
     def parts(self) -> dict[str, dict[str, Array]]:
@@ -147,10 +150,13 @@ class Setup:
         """The outputs whose loss is one of these."""
         return (head for head in self.heads if isinstance(head.loss, kinds))
 
-    def begins_with(self, kind: Any) -> bool:
-        """Whether the inputs meet a layer of this kind first."""
-        layers = [] if self.model is None else [layer for layer in self.model.layers if layer.weights]
-        return bool(layers) and isinstance(layers[0], kind)
+    @cached_property
+    def read_raw(self) -> set[str]:
+        """The names of inputs that a convolution or dense layer reads as they are; all of them without a model."""
+        if self.model is None:
+            return set(self.inputs)
+        sources = [behind(step["x"], MOVING) for step in self.traced()[0].steps if step.op in PRODUCTS]
+        return {source.name for source in sources if source.step is None}
 
 
 def some(array: Array) -> Array:

@@ -51,7 +51,7 @@ class Interface:
         """Check and convert inputs, labels and weights. ValueError where anything does not fit."""
         xs, ys = self._inputs(x), self.labels(y)
         weights = self._weights(sample_weight, self.labelled)
-        _same_length(x=xs, y=ys, sample_weight=weights)
+        same_length(x=xs, y=ys, sample_weight=weights)
         targets = tuple(None if loss is None else loss.target(shape, ys[name]) for name, shape, loss in self._outputs())
         labels = [_shaped(ys[n], target) for n, target in zip(self.output_names, targets, strict=True) if target is not None]
         ones = np.ones(len(next(iter(xs.values()))), np.float32)
@@ -62,7 +62,7 @@ class Interface:
     def inputs(self, x: Any) -> "Samples":
         """Check and convert inputs alone, for prediction."""
         xs = self._inputs(x)
-        _same_length(x=xs)
+        same_length(x=xs)
         return Samples(list(xs.values()), [], [], ())
 
     def _outputs(self) -> Iterator[tuple[str, Shape, Loss | None]]:
@@ -265,7 +265,8 @@ def _classes(labels: Array) -> Array:
     return np.round(labels.reshape(-1)).astype(np.int64)
 
 
-def _same_length(**arguments: Mapping[str, Array]) -> None:
+def same_length(**arguments: Mapping[str, Array]) -> None:
+    """ValueError where the arrays of the arguments have different numbers of samples."""
     if len({len(array) for arrays in arguments.values() for array in arrays.values()}) > 1:
         told = [
             f"{argument} of {name!r} has {len(array)}" if len(arrays) > 1 else f"{argument} has {len(array)}"

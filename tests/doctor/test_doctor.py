@@ -47,6 +47,11 @@ def _two_outputs() -> Any:
     return models.Model(inputs, [layers.Dense(4, "softmax", name="a")(hidden), layers.Dense(1, "sigmoid", name="b")(hidden)])
 
 
+class Scaled(layers.Layer):
+    def call(self, inputs: Any) -> Any:
+        return inputs / 255
+
+
 def _autoencoder() -> list[Any]:
     x, _ = pictures()
     model = models.Sequential(
@@ -70,6 +75,9 @@ HEALTHY_SETUPS = {
     ),
     "bytes behind a normalisation": lambda: examined(
         model=compiled(network(beginning=[layers.BatchNormalization()])), x=(255 * x).astype(np.uint8)
+    ),
+    "bytes that the network scales": lambda: examined(
+        model=compiled(network(beginning=[Scaled()])), x=(255 * x).astype(np.uint8)
     ),
     "ReLU for counts": lambda: examined(model=compiled(network(units=1, activation="relu"), "mse"), y=y.astype(np.float32)),
     "SGD": lambda: examined(model=compiled(network(), optimizer=optimizers.SGD(0.05))),
@@ -108,6 +116,8 @@ def test_examining_leaves_the_model_as_it_was() -> None:
 def test_data_that_do_not_fit_are_refused_as_by_fit() -> None:
     with pytest.raises(ValueError, match="must have shape"):
         examined(x=x[:, :4])
+    with pytest.raises(ValueError, match="same number of samples"):
+        examined(y=y[:7])
     with pytest.raises(ValueError, match="a generator gives its batches once only"):
         examined(x=iter([(x, y)]), y=None)
 
