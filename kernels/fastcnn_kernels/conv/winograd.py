@@ -36,9 +36,9 @@ Stage = tuple[kernel, list[int]]
 WORTHWHILE = 1.5
 """How many times fewer products make up for the transforms."""
 FEWEST_CHANNELS, FEWEST_TILES, FEWEST_TILES_OF_CONSTANTS = 6, 32, 8
-FEW_TILES, MANY_TILES, SMALL_FILTERS = 32, 64, 1 << 20
-"""About how many tiles pass through all stages together: few, so that scratch and filters stay in the second-level cache,
-unless the filters have more bytes than that, and want to be read seldom."""
+FEW_TILES, MANY_TILES, SMALL_FILTERS = 36, 72, 1 << 20
+"""How many tiles pass through all stages together, in whole register tiles: few, so that scratch and filters stay in the
+second-level cache, unless the filters have more bytes than that, and want to be read seldom."""
 ROOM = 16
 """Tiles beyond a group that a register tile may touch."""
 LARGE_SUMS = 40 << 20
@@ -236,10 +236,9 @@ class Grid:
         return positions @ np.array((layout.plane, layout.row, layout.pixel))
 
     def group(self, plan: Any) -> int:
-        """Tiles that pass through all stages together: the slice's in equal parts."""
+        """Tiles that pass through all stages together."""
         tiles = int(np.diff(plan.bounds).max()) * self.tiles
-        small = nbytes_of(self.c, self.tile) <= SMALL_FILTERS
-        return -(-tiles // max(1, round(tiles / (FEW_TILES if small else MANY_TILES))))
+        return min(tiles, FEW_TILES if nbytes_of(self.c, self.tile) <= SMALL_FILTERS else MANY_TILES)
 
 
 def _pipeline(tiles: int, group: int, stages: Sequence[Stage]) -> list[int]:

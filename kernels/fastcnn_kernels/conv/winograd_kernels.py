@@ -332,8 +332,8 @@ def store_rows(typingctx: Any, tile: Any, where: Any, row: Any, block: Any, widt
 
 
 def pixels_of(blocks: int) -> int:
-    """Tiles that a register tile of `multiply` spans: what the panel's blocks leave of the accumulators, at most 14."""
-    return min(14, ACCUMULATORS // blocks)
+    """Tiles that a register tile of `multiply` spans: what the panel's blocks leave of the accumulators, at most 12."""
+    return min(12, ACCUMULATORS // blocks)
 
 
 def rows_of(blocks: int) -> int:
