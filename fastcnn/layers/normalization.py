@@ -1,10 +1,14 @@
-"""BatchNormalization."""
+"""BatchNormalization, LayerNormalization, GroupNormalization, LocalResponseNormalization. Shapes stay."""
 
 from typing import Any
 
+import numpy as np
+
 from .. import initializers, ops
-from ..trace import Value
-from .base import Layer, refuse
+from ..trace import Value, current_trace
+from ..variables import Variable
+from .base import Layer, described, refuse
+from .core import positive
 
 
 class BatchNormalization(Layer):
@@ -71,3 +75,129 @@ class BatchNormalization(Layer):
             epsilon=self.epsilon,
             training=training and self.trainable,
         )
+
+
+class ScaledNormalization(Layer):
+    """What layer and group normalisation have in common: y = gamma * normalised(x) + beta, channel by channel.
+
+    Weights: gamma (if scale), beta (if center), each (channels,).
+    """
+
+    def __init__(
+        self,
+        axis: int = -1,
+        epsilon: float = 1e-3,
+        center: bool = True,
+        scale: bool = True,
+        beta_initializer: Any = "zeros",
+        gamma_initializer: Any = "ones",
+        beta_regularizer: None = None,
+        gamma_regularizer: None = None,
+        beta_constraint: None = None,
+        gamma_constraint: None = None,
+        **options: Any,
+    ):
+        super().__init__(**options)
+        refuse(self, beta_regularizer=beta_regularizer, gamma_regularizer=gamma_regularizer)
+        refuse(self, beta_constraint=beta_constraint, gamma_constraint=gamma_constraint)
+        self.axis, self.epsilon, self.center, self.scale = axis, epsilon, center, scale
+        self.beta_initializer = initializers.get(beta_initializer)
+        self.gamma_initializer = initializers.get(gamma_initializer)
+
+    def build(self, input_shape: Any) -> None:
+        """Make gamma and beta."""
+        last = len(input_shape) - 1
+        if self.axis not in (-1, last, [-1], [last], (-1,), (last,)):
+            raise ValueError(f"channels lie along the last axis: axis must be -1 or {last}, got {self.axis}")
+        shape = (input_shape[-1],)
+        self.gamma = self.add_weight(shape, self.gamma_initializer, name="gamma") if self.scale else None
+        self.beta = self.add_weight(shape, self.beta_initializer, name="beta") if self.center else None
+        # A list, so that it is not one of the layer's weights.
+        self._ones = [Variable(np.ones(shape, np.float32), trainable=False, name=f"{self.name}/ones")]
+
+    def normalised(self, inputs: Value) -> Value:
+        """Numbers of mean 0 and variance 1."""
+        raise NotImplementedError
+
+    def call(self, inputs: Value) -> Value:
+        """(None, ..., channels) -> the same shape."""
+        y = self.normalised(inputs)
+        if self.gamma is None and self.beta is None:
+            return y
+        channels, trace = self._ones[0].size, current_trace()
+        kernel = trace.new((1, channels, 1), kind="parameter")
+        trace.append("reshape_parameters", dict(x=self.gamma or self._ones[0], y=kernel))
+        rows = ops.depthwise_conv(ops.reshape(y, (-1, channels)), kernel, self.beta)
+        return ops.reshape(rows, [n for n in inputs.shape[1:] if n is not None])
+
+
+class LayerNormalization(ScaledNormalization):
+    """y = gamma (x - mean) / sqrt(variance + epsilon) + beta, with mean and variance of each pixel's channels. (Ba, Kiros and
+    Hinton 2016.)
+
+    Weights: gamma (if scale), beta (if center), each (channels,).
+    """
+
+    def __init__(
+        self, axis: int = -1, epsilon: float = 1e-3, center: bool = True, scale: bool = True, rms_scaling: bool = False,
+        **options: Any,
+    ):  # fmt: skip
+        super().__init__(axis, epsilon, center, scale, **options)
+        refuse(self, rms_scaling=rms_scaling)
+
+    def normalised(self, inputs: Value) -> Value:
+        """Pixel by pixel."""
+        return ops.layer_normalization(inputs, self.epsilon)
+
+
+class GroupNormalization(ScaledNormalization):
+    """y = gamma (x - mean) / sqrt(variance + epsilon) + beta, with mean and variance of a sample's groups of neighbouring
+    channels, over all pixels. (Wu and He 2018.)
+
+    groups  that the channels are cut into, all of one size; -1 is as many as channels, which is instance normalisation
+
+    Weights: gamma (if scale), beta (if center), each (channels,).
+    """
+
+    def __init__(
+        self, groups: int = 32, axis: int = -1, epsilon: float = 1e-3, center: bool = True, scale: bool = True, **options: Any
+    ):
+        super().__init__(axis, epsilon, center, scale, **options)
+        self.groups = groups if groups == -1 else positive(self, "groups", groups)
+
+    def build(self, input_shape: Any) -> None:
+        """Make gamma and beta, and check the groups."""
+        super().build(input_shape)
+        if self.groups != -1 and input_shape[-1] % self.groups:
+            raise ValueError(f"{input_shape[-1]} channels cannot be cut into {self.groups} groups of one size")
+
+    def normalised(self, inputs: Value) -> Value:
+        """Sample by sample, group by group."""
+        return ops.group_normalization(inputs, self._ones[0].size if self.groups == -1 else self.groups, self.epsilon)
+
+
+class LocalResponseNormalization(Layer):
+    """y = x / (k + alpha * sum of x^2 over the `size` nearest channels)^beta, pixel by pixel. (Krizhevsky, Sutskever and Hinton
+    2012, whose numbers are the defaults. PyTorch's alpha is `size` times this one, its k is 1 by default.)
+
+    Of an even number of channels one more lies before the channel than after it.
+    """
+
+    def __init__(self, size: int = 5, alpha: float = 1e-4, beta: float = 0.75, k: float = 2.0, **options: Any):
+        super().__init__(**options)
+        self.size, self.alpha, self.beta, self.k = positive(self, "size", size), alpha, beta, k
+        if k <= 0 or alpha < 0:
+            raise ValueError(f"{described(self)}: k must be more than 0 and alpha at least 0, got k={k!r}, alpha={alpha!r}")
+
+    def build(self, input_shape: Any) -> None:
+        """Make the matrix that sums over neighbours, which is no weight."""
+        channels = np.arange(input_shape[-1])
+        distance = channels[:, None] - channels
+        near = (distance >= -(self.size // 2)) & (distance <= (self.size - 1) // 2)
+        self._neighbours = [Variable(near.astype(np.float32), trainable=False, name=f"{self.name}/neighbours")]
+
+    def call(self, inputs: Value) -> Value:
+        """(None, ..., channels) -> the same shape."""
+        energy = ops.dense(ops.square(inputs), self._neighbours[0])
+        divisor = ops.log(ops.affine(energy, self.alpha, self.k))
+        return inputs * ops.exp(divisor * -self.beta)
