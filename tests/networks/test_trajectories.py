@@ -20,6 +20,16 @@ def test_momentum_descent_on_the_cpu_follows_the_float64_reference(network):
     assert follow(network, "cpu") <= 1
 
 
+@pytest.mark.parametrize("network", NETWORKS)
+def test_the_batches_have_no_ties_that_rounding_could_decide(network):
+    assert follow(network, ReferenceBackend(np.float64), change=1e-6) <= 1
+
+
+@pytest.mark.parametrize("network", NETWORKS)
+def test_winograd_follows_the_float64_reference(network):
+    assert follow(network, resolve("cpu", conv_algorithm="winograd4")) <= 1
+
+
 def test_a_weight_that_is_never_updated_is_found(monkeypatch):
     assert follow("Small", "cpu") <= 1
     monkeypatch.setattr(optimizers.SGD, "emit", skipping_biases(optimizers.SGD.emit))
