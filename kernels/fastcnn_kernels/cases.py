@@ -400,6 +400,7 @@ def _conv_cases() -> Iterable[Case]:
     yield from _conv("time series", (3, 20, 5), 7, (4,), strides=3)
     yield from _conv("time series, same", (17, 13, 16), 16, (3,), padding="same", activation="relu")
     yield from _conv("volumes", (3, 4, 5, 6, 3), 5, (2, 3, 3), padding="same", activation="sigmoid")
+    yield from _conv("volumes, channels in whole blocks", (4, 4, 9, 6, 16), 33, (3, 3, 3), padding="same", activation="relu")
     yield from _conv("volumes, strided and dilated", (1, 7, 6, 5, 16), 17, (3, 2, 2), strides=(2, 1, 2), dilation=(2, 1, 1))
     yield from _conv("no bias", (3, 6, 6, 5), 16, (3, 3), absent=("b", "db"))
     yield from _conv("first layer: nobody needs dx", (8, 8, 8, 1), 16, (3, 3), absent=("dx",), activation="relu")

@@ -65,6 +65,8 @@ SHAPES = {
     "rows only": ((9, 6, 11, 16), (1, 3, 16, 32), 0),
     "one axis": ((9, 40, 16), (3, 16, 32), 0),
     "one axis of five taps": ((9, 40, 16), (5, 16, 32), 2),
+    "planes, as many channels as they see": ((3, 6, 10, 9, 16), (3, 3, 3, 16, 40), 1),
+    "two planes, two panels": ((5, 5, 7, 11, 80), (2, 3, 3, 80, 20), 0),
 }
 
 

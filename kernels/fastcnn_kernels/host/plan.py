@@ -146,6 +146,7 @@ class CpuPlan(LaunchList):
         self.scratches: set[Tensor] = set()
         self.in_blocks: set[Tensor] = set()
         self.process = os.getpid()
+        self.prepared: tuple[int, bool] | None = None
 
     # building
 
@@ -363,7 +364,11 @@ class CpuPlan(LaunchList):
 
     def _prepare(self, stepwise: bool) -> None:
         self._check_process()
-        self.threads = min(threads.apply(), self.widest)
+        asked = (threads.apply(), stepwise)
+        if asked == self.prepared:
+            return
+        self.prepared = asked
+        self.threads = min(asked[0], self.widest)
         if stepwise != self.stepwise:
             self._settle(stepwise)
         missing = min(self.threads, len(self.bounds) - 1) - len(self.worker_arenas)
@@ -371,9 +376,11 @@ class CpuPlan(LaunchList):
             self.worker_arenas += [aligned_zeros(self.worker_bytes) for _ in range(missing)]
             self.workers = np.array([arena.ctypes.data for arena in self.worker_arenas], np.int64)
 
+        self.walk = runner.walk(self.threads)
+        self.tables = (self.addresses, self.rows, self.fixed, self.relocations, self.starts, self.workers)
+
     def _walk(self, segments: NDArray[np.int64]) -> None:
-        tables = (self.addresses, self.rows, self.fixed, self.relocations, self.starts, self.workers)
-        runner.run(*tables, segments, self.extents, self.bounds, threads=self.threads)
+        self.walk(*self.tables, segments, self.extents, self.bounds, self.threads)
 
     def _check_process(self) -> None:
         if os.getpid() != self.process:
