@@ -4,7 +4,8 @@
     python examples/cifar10_resnet20.py --real     12 epochs of CIFAR-10; killed and started again, it goes on
 
 The paper trains 164 epochs. Twelve are enough for four fifths of the test pictures where the learning rate rises and falls once
-(Smith and Topin 2018). The epoch is chosen by 5,000 pictures held out of the training set; the test set is read once, at the end.
+(Smith and Topin 2018). The epoch is chosen by 5,000 pictures held out of the training set; the test set is read once, at the
+end.
 """
 
 import runs

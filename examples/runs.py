@@ -70,7 +70,8 @@ def train(model: Any, data: Parts, options: argparse.Namespace) -> tuple[Any, li
     the validation part, and the numbers of all epochs, which are also in history.json."""
     out = options.out
     out.mkdir(parents=True, exist_ok=True)
-    history, best = callbacks.History(), callbacks.ModelCheckpoint(out / "best.safetensors", "val_accuracy", save_best_only=True)
+    history = callbacks.History()
+    best = callbacks.ModelCheckpoint(out / "best.safetensors", "val_accuracy", save_best_only=True)
     if (out / "last.safetensors").exists():
         model, state = saving.load_checkpoint(out / "last.safetensors")
         callbacks.restore([history, best], state["callbacks"])

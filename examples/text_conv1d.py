@@ -7,6 +7,7 @@
 import argparse
 import ast
 import importlib.util
+from itertools import chain
 from pathlib import Path
 
 import numpy as np
@@ -15,7 +16,8 @@ from fastcnn import layers, models
 from fastcnn.utils import set_random_seed, train_test_split
 
 LENGTH = 64
-MODULES = ("argparse", "ast", "bdb", "calendar", "configparser", "datetime", "difflib", "doctest", "inspect", "locale", "mailbox")
+MODULES = ("argparse", "ast", "bdb", "calendar", "configparser", "datetime", "difflib", "doctest", "inspect", "locale",
+           "mailbox")  # fmt: skip
 OTHERS = ("pdb", "shutil", "tarfile", "textwrap", "zipfile")
 
 
@@ -48,7 +50,7 @@ set_random_seed(0)
 if options.files:
     names = [Path(file).stem for file in options.files]
     found = [[line for line in Path(file).read_text("utf-8").splitlines() if line.strip()] for file in options.files]
-    lines, labels = sum(found, []), np.repeat(np.arange(len(found)), [len(part) for part in found])
+    lines, labels = list(chain(*found)), np.repeat(np.arange(len(found)), [len(part) for part in found])
     lines, test_lines, y, test_y = train_test_split(lines, labels, test_size=0.2, random_state=0)
 else:
     names = ["code", "English"]

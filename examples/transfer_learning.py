@@ -3,8 +3,9 @@
     python examples/transfer_learning.py            seconds: from the bundled digits 0-4 to 5-9
     python examples/transfer_learning.py --real     the same with MNIST (11 MB, downloaded once)
 
-A network learns to tell the digits 0 to 4. Its convolutions are kept and frozen, its last layers replaced, and these learn to tell
-5 to 9 from ten examples of each. A network of the same layers that begins from nothing, with the same fifty pictures, is compared.
+A network learns to tell the digits 0 to 4. Its convolutions are kept and frozen, its last layers replaced, and these learn to
+tell 5 to 9 from ten examples of each. A network of the same layers that begins from nothing, with the same fifty pictures, is
+compared.
 """
 
 import argparse

@@ -19,7 +19,8 @@ def balls(count, size=16, seed=0):
     axes = np.arange(size)
     centres = rng.uniform(5, size - 6, (3, count, 1, 1, 1))
     radii = rng.uniform(3, 5, (count, 1, 1, 1))
-    distance = np.sqrt(sum((grid - c) ** 2 for grid, c in zip(np.meshgrid(axes, axes, axes, indexing="ij"), centres, strict=True)))
+    grids = np.meshgrid(axes, axes, axes, indexing="ij")
+    distance = np.sqrt(sum((grid - c) ** 2 for grid, c in zip(grids, centres, strict=True)))
     hollow = np.arange(count) % 2
     solid = distance < radii
     inside = distance < radii - 2

@@ -25,13 +25,11 @@ class Embedding(Layer):
         embeddings_regularizer: None = None,
         embeddings_constraint: None = None,
         mask_zero: bool = False,
-        weights: None = None,
-        lora_rank: None = None,
         **options: Any,
     ):
         super().__init__(**options)
         refuse(self, embeddings_regularizer=embeddings_regularizer, embeddings_constraint=embeddings_constraint)
-        refuse(self, mask_zero=mask_zero, weights=weights, lora_rank=lora_rank)
+        refuse(self, mask_zero=mask_zero)
         self.input_dim = positive(self, "input_dim", input_dim)
         self.output_dim = positive(self, "output_dim", output_dim)
         self.embeddings_initializer = initializers.get(embeddings_initializer)

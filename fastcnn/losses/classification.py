@@ -9,6 +9,7 @@
 """
 
 import math
+from typing import ClassVar
 
 import numpy as np
 
@@ -35,7 +36,7 @@ class Crossentropy(Loss):
     label_smoothing   s in 0..1: t becomes t * (1 - s) + s / C, C the number of classes, 2 for yes and no
     """
 
-    arguments = ("from_logits", "label_smoothing")
+    arguments: ClassVar[tuple[str, ...]] = ("from_logits", "label_smoothing")
 
     def __init__(
         self,
@@ -77,7 +78,7 @@ class CategoricalFocalCrossentropy(Crossentropy):
     gamma   0 is the crossentropy
     """
 
-    arguments = ("alpha", "gamma", "from_logits", "label_smoothing")
+    arguments: ClassVar[tuple[str, ...]] = ("alpha", "gamma", "from_logits", "label_smoothing")
 
     def __init__(
         self,
@@ -155,7 +156,7 @@ class BinaryFocalCrossentropy(Crossentropy):
     gamma                   0 is the crossentropy
     """
 
-    arguments = ("apply_class_balancing", "alpha", "gamma", "from_logits", "label_smoothing")
+    arguments: ClassVar[tuple[str, ...]] = ("apply_class_balancing", "alpha", "gamma", "from_logits", "label_smoothing")
 
     def __init__(
         self,

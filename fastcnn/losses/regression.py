@@ -87,7 +87,7 @@ class Huber(_Numbers):
 
 
 class CosineSimilarity(_Numbers):
-    """Minus the cosine of the angle between label and prediction, rows along the last axis: -1 where they point the same way."""
+    """Minus the cosine of the angle between label and prediction, rows along the last axis: -1 where they point one way."""
 
     def __init__(self, axis: int = -1, reduction: str = "sum_over_batch_size", name: str | None = None):
         super().__init__(reduction, name)
@@ -99,7 +99,7 @@ class CosineSimilarity(_Numbers):
 
 
 def cosine(a: Value, b: Value) -> Value:
-    """(N,): the cosine of the angle between rows of a and b, the mean over positions. A row of zeros is at right angles to all."""
+    """(N,): the cosine of the angle between rows of a and b, the mean over positions; 0 for a row of zeros."""
     shortest = 1e-14
     lengths = ops.log(row_sums(ops.square(a)) + shortest) + ops.log(row_sums(ops.square(b)) + shortest)
     return ops.mean(row_sums(a * b) * ops.exp(-0.5 * lengths))

@@ -4,6 +4,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
+from fastcnn_kernels.api import Scalars
 from fastcnn_kernels.reference import ReferenceBackend
 from numpy.typing import NDArray
 
@@ -22,14 +23,13 @@ def computed(
     arrays   (n, ...) of float32 or int32
     states   memory of values that the function's steps add to, as ReferenceBackend.allocate makes it
     """
-    trace = Trace()
-    size = len(arrays[0])
+    trace, size = Trace(), len(arrays[0])
     with trace, trace.scope("alone"):
         lowered = Lowered(trace, "predict", Value((None,), "int64", "index", "external"))
         values = [_gathered(lowered, array) for array in arrays]
         export_values(lowered, list(function(*values)))
     program = Program("alone", lowered, size, REFERENCE, {**_scalars(trace), **(states or {})})
-    outputs = [np.empty((size, *value.shape[1:])) for value in lowered.outputs]
+    outputs = [np.empty((size, *(n or 0 for n in value.shape[1:]))) for value in lowered.outputs]
     program.bind([np.ascontiguousarray(array) for array in arrays], outputs=outputs)
     program.run()
     return outputs
@@ -46,4 +46,4 @@ def _gathered(lowered: Lowered, array: Array) -> Value:
 
 
 def _scalars(trace: Trace) -> dict[Value, Any]:
-    return {trace.scalars: REFERENCE.allocate(trace.scalars.shape, np.int64, "plain")}
+    return {trace.scalars: REFERENCE.allocate((Scalars.COUNT,), np.int64, "plain")}

@@ -20,8 +20,20 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .activation.reference import activate
-from .api import ACTIVATIONS, BINARY, FILL_MODES, INTERPOLATIONS, POINTWISE_LOSSES, RULES, UNARY, Scalars, operations
-from .api import Extents, Kind, Padding
+from .api import (
+    ACTIVATIONS,
+    BINARY,
+    FILL_MODES,
+    INTERPOLATIONS,
+    POINTWISE_LOSSES,
+    RULES,
+    UNARY,
+    Extents,
+    Kind,
+    Padding,
+    Scalars,
+    operations,
+)
 from .conv.reference import convolve
 from .dense.reference import affine_map
 from .elementwise.reference import unary
