@@ -10,7 +10,6 @@ from .ops import (
     hard_sigmoid,
     hard_silu,
     leaky_relu,
-    log_softmax,
     mish,
     relu,
     relu6,
@@ -26,7 +25,7 @@ from .trace import Value
 from .utils.custom_objects import find
 
 __all__ = [
-    "linear", "relu", "leaky_relu", "sigmoid", "tanh", "softmax", "log_softmax",
+    "linear", "relu", "leaky_relu", "sigmoid", "tanh", "softmax",
     "elu", "selu", "gelu", "silu", "softplus", "softsign", "hard_sigmoid", "hard_silu", "relu6", "mish", "exponential",
     "get", "serialize",
 ]  # fmt: skip
@@ -45,7 +44,7 @@ def exponential(x: Value) -> Value:
 
 
 _FUNCTIONS: tuple[Activation, ...] = (
-    linear, relu, leaky_relu, sigmoid, tanh, softmax, log_softmax, elu, selu, gelu, silu, softplus, softsign, hard_sigmoid,
+    linear, relu, leaky_relu, sigmoid, tanh, softmax, elu, selu, gelu, silu, softplus, softsign, hard_sigmoid,
     hard_silu, relu6, mish, exponential,
 )  # fmt: skip
 _KNOWN: dict[str, Activation] = {f.__name__: f for f in _FUNCTIONS} | {"swish": silu, "hard_swish": hard_silu}

@@ -3,10 +3,10 @@
 Each takes the values of the open trace, checks shapes, appends one step and returns its result. Shapes are channels-last with
 the batch axis first, (N, [D, [H,]] W, C); errors show the arithmetic.
 
-    products        conv conv_transpose depthwise_conv dense embedding
+    products        conv conv_transpose depthwise_conv dense scale embedding
     pooling         max_pool average_pool global_max_pool global_average_pool
     normalisation   batch_normalization group_normalization layer_normalization
-    activations     relu leaky_relu sigmoid tanh softmax log_softmax activation
+    activations     relu leaky_relu sigmoid tanh softmax activation
                     elu selu gelu silu softplus softsign hard_sigmoid hard_silu relu6 mish
     elementwise     add subtract multiply maximum minimum add_n affine square abs exp log step
                     dropout gaussian_noise
@@ -27,10 +27,10 @@ from .variables import Variable
 
 Spatial = int | Sequence[int]
 __all__ = [
-    "conv", "conv_transpose", "depthwise_conv", "dense", "embedding",
+    "conv", "conv_transpose", "depthwise_conv", "dense", "scale", "embedding",
     "max_pool", "average_pool", "global_max_pool", "global_average_pool", "batch_normalization",
     "group_normalization", "layer_normalization",
-    "relu", "leaky_relu", "sigmoid", "tanh", "softmax", "log_softmax", "activation",
+    "relu", "leaky_relu", "sigmoid", "tanh", "softmax", "activation",
     "elu", "selu", "gelu", "silu", "softplus", "softsign", "hard_sigmoid", "hard_silu", "relu6", "mish",
     "add", "subtract", "multiply", "maximum", "minimum", "add_n", "affine", "square", "abs", "exp", "log", "step", "dropout",
     "gaussian_noise",
@@ -207,6 +207,15 @@ def dense(x: Value, kernel: Any, bias: Any = None) -> Value:
     return _emit("dense_forward", dict(x=x, w=kernel, b=bias), attributes, (*x.shape[:-1], kernel.shape[1]))
 
 
+def scale(x: Value, gamma: Any, beta: Any = None) -> Value:
+    """gamma[c] * x[..., c] + beta[c], a depthwise convolution of one pixel. gamma (C,); beta (C,) or None."""
+    rank = max(1, len(x.shape) - 2)
+    kernel = current_trace().new((*(1,) * (rank + 1), gamma.size), kind="parameter")
+    current_trace().append("reshape_parameters", dict(x=gamma, y=kernel))
+    image = x if len(x.shape) > 2 else reshape(x, (1, -1))
+    return reshape(conv(image, kernel, beta, groups=gamma.size), _known(x))
+
+
 def embedding(x: Value, table: Any) -> Value:
     """(N, ..., features): rows of table (count, features) by the whole numbers x (N, ...), NaN where there is no such row."""
     return _emit("embedding_forward", dict(x=x, w=table), {}, (*x.shape, table.shape[-1]))
@@ -377,11 +386,6 @@ def relu6(x: Value) -> Value:
 def mish(x: Value) -> Value:
     """x * tanh(softplus(x)) (Misra 2019)."""
     return _unary("mish", x)
-
-
-def log_softmax(x: Value) -> Value:
-    """The logarithm of softmax(x): -inf where x is 87 or more below its maximum, as float32 takes the probability as 0."""
-    return log(softmax(x))
 
 
 # Elementwise.

@@ -129,7 +129,7 @@ CASES = {
         name: Case(lambda name=name: layers.Activation(name), (3, 2), (3, 2))
         for name in (
             "elu", "selu", "gelu", "silu", "swish", "softplus", "softsign", "hard_sigmoid", "hard_silu", "hard_swish", "relu6",
-            "mish", "exponential", "log_softmax",
+            "mish", "exponential",
         )
     },
     "relu with a limit": Case(lambda: layers.ReLU(max_value=0.5, negative_slope=0.1), (3, 2), (3, 2)),

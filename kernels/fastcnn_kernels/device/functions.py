@@ -207,7 +207,7 @@ def _mish_gradient(x, dy):
 
 
 def _step(x):
-    return float32(1) if x > float32(0) else float32(0) * x if x != x else float32(0)
+    return float32(1) if x > float32(0) else x if x != x else float32(0)
 
 
 def _step_gradient(x, dy):
