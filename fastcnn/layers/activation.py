@@ -4,8 +4,8 @@ from collections.abc import Sequence
 from typing import Any
 
 from .. import activations, initializers, ops
-from ..trace import Value, current_trace
-from .base import Layer, described, refuse
+from ..trace import Value
+from .base import Layer, described, regularized
 
 
 class Activation(Layer):
@@ -69,13 +69,13 @@ class PReLU(Layer):
     def __init__(
         self,
         alpha_initializer: Any = "zeros",
-        alpha_regularizer: None = None,
-        alpha_constraint: None = None,
+        alpha_regularizer: Any = None,
+        alpha_constraint: Any = None,
         shared_axes: Sequence[int] | int | None = None,
         **options: Any,
     ):
         super().__init__(**options)
-        refuse(self, alpha_regularizer=alpha_regularizer, alpha_constraint=alpha_constraint)
+        regularized(self, alpha_regularizer=alpha_regularizer, alpha_constraint=alpha_constraint)
         self.alpha_initializer = initializers.get(alpha_initializer)
         self.shared_axes = [shared_axes] if isinstance(shared_axes, int) else list(shared_axes) if shared_axes else None
 
@@ -85,23 +85,20 @@ class PReLU(Layer):
         if not all(1 <= axis < len(input_shape) for axis in shared):
             raise ValueError(f"shared_axes must lie in 1 ... {len(input_shape) - 1}, got {shared}")
         shape = [1 if axis in shared else n for axis, n in enumerate(input_shape)]
-        self.alpha = self.add_weight(shape[1:], self.alpha_initializer, name="alpha")
+        self.alpha = self._weight("alpha", shape[1:])
 
     def call(self, inputs: Value) -> Value:
         """The shape stays."""
         return ops.relu(inputs) - self._scaled(ops.relu(-inputs))
 
     def _scaled(self, x: Value) -> Value:
-        """alpha * x: a depthwise convolution of one pixel, with the axes that are not shared as its channels."""
+        """alpha * x, with the axes that are not shared moved to the end, where they count as channels."""
         axes, shared = range(1, len(x.shape)), self.shared_axes or []
         order = sorted(axes, key=lambda axis: axis not in shared)
         moved = ops.transpose(x, (0, *order))
-        trace = current_trace()
-        alpha = trace.new((1, self.alpha.size, 1), kind="parameter")
-        trace.append("reshape_parameters", dict(x=self.alpha, y=alpha))
-        y = ops.depthwise_conv(ops.reshape(moved, (-1, self.alpha.size)), alpha)
-        rows = ops.reshape(y, [n for n in moved.shape[1:] if n is not None])
-        return ops.transpose(rows, (0, *(order.index(axis) + 1 for axis in axes)))
+        image = moved if moved.shape[-1] == self.alpha.size else ops.reshape(moved, (-1, self.alpha.size))
+        y = ops.reshape(ops.scale(image, self.alpha), [n for n in moved.shape[1:] if n is not None])
+        return ops.transpose(y, (0, *(order.index(axis) + 1 for axis in axes)))
 
 
 class ELU(Layer):

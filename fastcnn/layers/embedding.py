@@ -4,7 +4,7 @@ from typing import Any
 
 from .. import initializers, ops
 from ..trace import Value
-from .base import Layer, refuse
+from .base import Layer, refuse, regularized
 from .core import positive
 
 
@@ -22,13 +22,13 @@ class Embedding(Layer):
         input_dim: int,
         output_dim: int,
         embeddings_initializer: Any = "uniform",
-        embeddings_regularizer: None = None,
-        embeddings_constraint: None = None,
+        embeddings_regularizer: Any = None,
+        embeddings_constraint: Any = None,
         mask_zero: bool = False,
         **options: Any,
     ):
         super().__init__(**options)
-        refuse(self, embeddings_regularizer=embeddings_regularizer, embeddings_constraint=embeddings_constraint)
+        regularized(self, embeddings_regularizer=embeddings_regularizer, embeddings_constraint=embeddings_constraint)
         refuse(self, mask_zero=mask_zero)
         self.input_dim = positive(self, "input_dim", input_dim)
         self.output_dim = positive(self, "output_dim", output_dim)
@@ -36,7 +36,7 @@ class Embedding(Layer):
 
     def build(self, input_shape: Any) -> None:
         """Make the table."""
-        self.embeddings = self.add_weight((self.input_dim, self.output_dim), self.embeddings_initializer, name="embeddings")
+        self.embeddings = self._weight("embeddings", (self.input_dim, self.output_dim))
 
     def call(self, inputs: Value) -> Value:
         """(None, ...) -> (None, ..., output_dim)."""

@@ -5,9 +5,9 @@ from typing import Any
 import numpy as np
 
 from .. import initializers, ops
-from ..trace import Value, current_trace
+from ..trace import Value
 from ..variables import Variable
-from .base import Layer, described, refuse
+from .base import Layer, described, refuse, regularized
 from .core import positive
 
 
@@ -31,10 +31,10 @@ class BatchNormalization(Layer):
         gamma_initializer: Any = "ones",
         moving_mean_initializer: Any = "zeros",
         moving_variance_initializer: Any = "ones",
-        beta_regularizer: None = None,
-        gamma_regularizer: None = None,
-        beta_constraint: None = None,
-        gamma_constraint: None = None,
+        beta_regularizer: Any = None,
+        gamma_regularizer: Any = None,
+        beta_constraint: Any = None,
+        gamma_constraint: Any = None,
         renorm: bool = False,
         renorm_clipping: None = None,
         renorm_momentum: float = 0.99,
@@ -42,8 +42,8 @@ class BatchNormalization(Layer):
         **options: Any,
     ):
         super().__init__(**options)
-        refuse(self, beta_regularizer=beta_regularizer, gamma_regularizer=gamma_regularizer)
-        refuse(self, beta_constraint=beta_constraint, gamma_constraint=gamma_constraint)
+        regularized(self, beta_regularizer=beta_regularizer, gamma_regularizer=gamma_regularizer)
+        regularized(self, beta_constraint=beta_constraint, gamma_constraint=gamma_constraint)
         refuse(self, renorm=renorm, renorm_clipping=renorm_clipping, synchronized=synchronized)
         self.axis, self.momentum, self.epsilon, self.center, self.scale = axis, momentum, epsilon, center, scale
         self.beta_initializer = initializers.get(beta_initializer)
@@ -56,8 +56,8 @@ class BatchNormalization(Layer):
         if self.axis not in (-1, len(input_shape) - 1):
             raise ValueError(f"channels lie along the last axis: axis must be -1 or {len(input_shape) - 1}, got {self.axis}")
         shape = (input_shape[-1],)
-        self.gamma = self.add_weight(shape, self.gamma_initializer, name="gamma") if self.scale else None
-        self.beta = self.add_weight(shape, self.beta_initializer, name="beta") if self.center else None
+        self.gamma = self._weight("gamma", shape) if self.scale else None
+        self.beta = self._weight("beta", shape) if self.center else None
         self.moving_mean = self.add_weight(shape, self.moving_mean_initializer, name="moving_mean", trainable=False)
         self.moving_variance = self.add_weight(shape, self.moving_variance_initializer, name="moving_variance", trainable=False)
 
@@ -91,15 +91,15 @@ class ScaledNormalization(Layer):
         scale: bool = True,
         beta_initializer: Any = "zeros",
         gamma_initializer: Any = "ones",
-        beta_regularizer: None = None,
-        gamma_regularizer: None = None,
-        beta_constraint: None = None,
-        gamma_constraint: None = None,
+        beta_regularizer: Any = None,
+        gamma_regularizer: Any = None,
+        beta_constraint: Any = None,
+        gamma_constraint: Any = None,
         **options: Any,
     ):
         super().__init__(**options)
-        refuse(self, beta_regularizer=beta_regularizer, gamma_regularizer=gamma_regularizer)
-        refuse(self, beta_constraint=beta_constraint, gamma_constraint=gamma_constraint)
+        regularized(self, beta_regularizer=beta_regularizer, gamma_regularizer=gamma_regularizer)
+        regularized(self, beta_constraint=beta_constraint, gamma_constraint=gamma_constraint)
         self.axis, self.epsilon, self.center, self.scale = axis, epsilon, center, scale
         self.beta_initializer = initializers.get(beta_initializer)
         self.gamma_initializer = initializers.get(gamma_initializer)
@@ -110,8 +110,8 @@ class ScaledNormalization(Layer):
         if self.axis not in (-1, last, [-1], [last], (-1,), (last,)):
             raise ValueError(f"channels lie along the last axis: axis must be -1 or {last}, got {self.axis}")
         shape = (input_shape[-1],)
-        self.gamma = self.add_weight(shape, self.gamma_initializer, name="gamma") if self.scale else None
-        self.beta = self.add_weight(shape, self.beta_initializer, name="beta") if self.center else None
+        self.gamma = self._weight("gamma", shape) if self.scale else None
+        self.beta = self._weight("beta", shape) if self.center else None
         # A list, so that it is not one of the layer's weights.
         self._ones = [Variable(np.ones(shape, np.float32), trainable=False, name=f"{self.name}/ones")]
 
@@ -124,11 +124,7 @@ class ScaledNormalization(Layer):
         y = self.normalised(inputs)
         if self.gamma is None and self.beta is None:
             return y
-        channels, trace = self._ones[0].size, current_trace()
-        kernel = trace.new((1, channels, 1), kind="parameter")
-        trace.append("reshape_parameters", dict(x=self.gamma or self._ones[0], y=kernel))
-        rows = ops.depthwise_conv(ops.reshape(y, (-1, channels)), kernel, self.beta)
-        return ops.reshape(rows, [n for n in inputs.shape[1:] if n is not None])
+        return ops.scale(y, self.gamma or self._ones[0], self.beta)
 
 
 class LayerNormalization(ScaledNormalization):
@@ -166,14 +162,14 @@ class GroupNormalization(ScaledNormalization):
         self.groups = groups if groups == -1 else positive(self, "groups", groups)
 
     def build(self, input_shape: Any) -> None:
-        """Make gamma and beta, and check the groups."""
-        super().build(input_shape)
+        """Check the groups, make gamma and beta."""
         if self.groups != -1 and input_shape[-1] % self.groups:
             raise ValueError(f"{input_shape[-1]} channels cannot be cut into {self.groups} groups of one size")
+        super().build(input_shape)
 
     def normalised(self, inputs: Value) -> Value:
         """Sample by sample, group by group."""
-        return ops.group_normalization(inputs, self._ones[0].size if self.groups == -1 else self.groups, self.epsilon)
+        return ops.group_normalization(inputs, inputs.shape[-1] if self.groups == -1 else self.groups, self.epsilon)
 
 
 class LocalResponseNormalization(Layer):
@@ -190,14 +186,14 @@ class LocalResponseNormalization(Layer):
             raise ValueError(f"{described(self)}: k must be more than 0 and alpha at least 0, got k={k!r}, alpha={alpha!r}")
 
     def build(self, input_shape: Any) -> None:
-        """Make the matrix that sums over neighbours, which is no weight."""
+        """Make the matrix and the offset of the weighted sum over neighbours, which are no weights."""
         channels = np.arange(input_shape[-1])
         distance = channels[:, None] - channels
         near = (distance >= -(self.size // 2)) & (distance <= (self.size - 1) // 2)
-        self._neighbours = [Variable(near.astype(np.float32), trainable=False, name=f"{self.name}/neighbours")]
+        made = np.float32(self.alpha * near), np.full(len(channels), self.k, np.float32)
+        self._sum = [Variable(values, trainable=False, name=f"{self.name}/neighbours") for values in made]
 
     def call(self, inputs: Value) -> Value:
         """(None, ..., channels) -> the same shape."""
-        energy = ops.dense(ops.square(inputs), self._neighbours[0])
-        divisor = ops.log(ops.affine(energy, self.alpha, self.k))
-        return inputs * ops.exp(divisor * -self.beta)
+        energy = ops.dense(ops.square(inputs), *self._sum)
+        return inputs * ops.exp(ops.log(energy) * -self.beta)

@@ -15,6 +15,7 @@ import numpy as np
 
 from .. import ops
 from ..trace import Shape, Value
+from ..utils.arguments import at_least_zero
 from .loss import (
     Array,
     Loss,
@@ -91,7 +92,7 @@ class CategoricalFocalCrossentropy(Crossentropy):
         name: str | None = None,
     ):
         super().__init__(from_logits, label_smoothing, axis, reduction, name)
-        self.alpha, self.gamma = _at_least_zero("alpha", alpha), _at_least_zero("gamma", gamma)
+        self.alpha, self.gamma = at_least_zero("alpha", alpha), at_least_zero("gamma", gamma)
 
     def call(self, y_true: Value, y_pred: Value) -> Value:
         """The loss of each sample, (N,)."""
@@ -171,7 +172,7 @@ class BinaryFocalCrossentropy(Crossentropy):
     ):
         super().__init__(from_logits, label_smoothing, axis, reduction, name)
         self.apply_class_balancing = apply_class_balancing
-        self.alpha, self.gamma = _at_least_zero("alpha", alpha), _at_least_zero("gamma", gamma)
+        self.alpha, self.gamma = at_least_zero("alpha", alpha), at_least_zero("gamma", gamma)
 
     def call(self, y_true: Value, y_pred: Value) -> Value:
         """The loss of each sample, (N,)."""
@@ -260,12 +261,6 @@ def _shares(name: str, output_shape: Shape, labels: Array) -> Target:
     same_shape(name, labels, rows_of(output_shape))
     in_unit_interval(name, labels)
     return rows_of(output_shape), "float32"
-
-
-def _at_least_zero(name: str, value: float) -> float:
-    if not 0 <= value < math.inf:
-        raise ValueError(f"{name} must be a number of at least 0, got {value!r}")
-    return float(value)
 
 
 def last_axis(axis: int) -> None:

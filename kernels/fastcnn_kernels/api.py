@@ -521,6 +521,20 @@ class Backend(Protocol):
         """factor[0] = limit / max(norm, limit), norm = the root of the sum of all squares in xs, which are of kind
         "parameter": times that, the norm of xs is at most `limit`. factor (1,) plain."""
 
+    # ------ regularization
+
+    def penalty(self, plan: Any, w: In, accumulator: InOut, *, l1: float, l2: float) -> None:
+        """accumulator (2,) float64 plain gains (N * (l1 * sum |w| + l2 * sum w^2), N), N the batch size."""
+
+    def penalty_gradient(self, plan: Any, w: In, dw: In, y: Out, *, l1: float, l2: float) -> None:
+        """y = dw + l1 * sign(w) + 2 * l2 * w, all of kind "parameter"; sign is 0 at 0."""
+
+    def constrain(
+        self, plan: Any, w: InOut, *, axes: int, low: float, high: float, rate: float, positive: bool
+    ) -> None:
+        """w = max(w, 0) where positive; else w times (rate * clip(norm, low, high) + (1 - rate) * norm) / (1e-7 + norm), norm
+        the root of the sum of squares over its first `axes` axes."""
+
 
 ACTIVATIONS = ("linear", "relu", "leaky_relu", "sigmoid", "tanh")
 """Elementwise activations: each derivative is a function of the output. alpha is leaky_relu's slope below zero (>= 0)."""

@@ -96,7 +96,7 @@ class Case:
 
 WEIGHTS = frozenset({"w", "b", "dw", "db", "gamma", "beta", "dgamma", "dbeta"})
 STATE = frozenset({"slots", "mean", "rstd", "moving_mean", "moving_variance"})
-ON_PARAMETERS = frozenset({"add_parameters", "reshape_parameters", "clip_factor"})
+ON_PARAMETERS = frozenset({"add_parameters", "reshape_parameters", "clip_factor", "penalty", "penalty_gradient", "constrain"})
 PLAIN, EXTERNAL = frozenset({"scalars", "accumulator", "factor"}), frozenset({"source", "index", "destination"})
 
 
@@ -878,6 +878,22 @@ def _optimizer_cases() -> Iterable[Case]:
             yield Case("clip_factor", f"{reason}, {told}", dict(xs=xs, factor=(1,)), dict(limit=limit))
 
 
+def _regularization_cases() -> Iterable[Case]:
+    for reason, w in (
+        ("a bias", (7,)),
+        ("a kernel", (3, 3, 5, 17)),
+        ("more rows than chunks of them", (201, 20)),
+        ("whole vectors", (9, 32)),
+    ):
+        rates = dict(l1=0.3, l2=0.2)
+        yield Case("penalty", reason, dict(w=w, accumulator=(2,)), rates, dict(accumulator="float64"))
+        yield Case("penalty_gradient", reason, dict(w=w, dw=w, y=w), rates)
+        for axes in range(1, len(w) + 1):
+            limits = dict(axes=axes, low=0.5, high=2.0, rate=0.75, positive=False)
+            yield Case("constrain", f"{reason}, norms over {axes} axes", dict(w=w), limits)
+        yield Case("constrain", f"{reason}, not below 0", dict(w=w), dict(axes=1, low=0.0, high=1.0, rate=1.0, positive=True))
+
+
 def _step(rule: str, reason: str, w: Shape, numbers: str = "normal", scaled: bool = False, **attributes: float) -> Case:
     shapes = dict(w=w, dw=w, slots=[w] * len(RULES[rule]), factor=(1,) if scaled else None, scalars=(Scalars.COUNT,))
     chosen = dict(rule=rule, beta_1=0.9, beta_2=0.99, **attributes)
@@ -904,6 +920,7 @@ _TABLES: tuple[Callable[[], Iterable[Case]], ...] = (
     _loss_cases,
     _metric_cases,
     _optimizer_cases,
+    _regularization_cases,
 )
 
 

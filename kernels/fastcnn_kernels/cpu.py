@@ -26,6 +26,7 @@ from .optimizer import cpu as optimizer
 from .pad import cpu as pad
 from .pointwise_loss import cpu as pointwise_loss
 from .pool import cpu as pool
+from .regularization import cpu as regularization
 from .shape import cpu as shape
 from .softmax_crossentropy import cpu as softmax_crossentropy
 from .transpose import cpu as transpose
@@ -36,7 +37,7 @@ CONV_ALGORITHMS = ("auto", "direct", "winograd2", "winograd4")
 
 @with_ops_of(
     data, conv, conv_transpose, dense, pool, norm, activation, elementwise, dropout, augment, shape, transpose, pad, upsample,
-    softmax_crossentropy, pointwise_loss, loss, optimizer, embedding, group_norm
+    softmax_crossentropy, pointwise_loss, loss, optimizer, regularization, embedding, group_norm
 )  # fmt: skip
 class CpuBackend:
     """See the module's docstring.

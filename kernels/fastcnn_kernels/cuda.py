@@ -28,6 +28,7 @@ from .optimizer import cuda as optimizer
 from .pad import cuda as pad
 from .pointwise_loss import cuda as pointwise_loss
 from .pool import cuda as pool
+from .regularization import cuda as regularization
 from .shape import cuda as shape
 from .softmax_crossentropy import cuda as softmax_crossentropy
 from .transpose import cuda as transpose
@@ -36,7 +37,7 @@ from .upsample import cuda as upsample
 
 @with_ops_of(
     data, conv, conv_transpose, dense, pool, norm, activation, elementwise, dropout, augment, shape, transpose, pad, upsample,
-    softmax_crossentropy, pointwise_loss, loss, optimizer, embedding, group_norm
+    softmax_crossentropy, pointwise_loss, loss, optimizer, regularization, embedding, group_norm
 )  # fmt: skip
 class CudaBackend:
     """See the module's docstring."""

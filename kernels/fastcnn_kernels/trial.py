@@ -199,6 +199,8 @@ REDUCTION: dict[str, dict[str, Callable[[Case], int]]] = {
     "sigmoid_crossentropy": {"loss": _sample},
     "binary_crossentropy": {"loss": _sample},
     "pointwise_loss": {"loss": _sample},
+    "penalty": {"accumulator": lambda case: int(np.prod(case.shapes["w"]))},
+    "constrain": {"w": lambda case: int(np.prod(case.shapes["w"][: case.attributes["axes"]]))},
     "clip_factor": {"factor": lambda case: sum(int(np.prod(x)) for x in case.shapes["xs"])},
 }
 """How many terms are summed for one element of an output, by the beginning of the op's name; 1 where it is not said."""
