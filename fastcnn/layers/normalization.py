@@ -169,7 +169,7 @@ class GroupNormalization(ScaledNormalization):
 
     def normalised(self, inputs: Value) -> Value:
         """Sample by sample, group by group."""
-        return ops.group_normalization(inputs, inputs.shape[-1] if self.groups == -1 else self.groups, self.epsilon)
+        return ops.group_normalization(inputs, (inputs.shape[-1] or 1) if self.groups == -1 else self.groups, self.epsilon)
 
 
 class LocalResponseNormalization(Layer):
