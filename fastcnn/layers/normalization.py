@@ -163,13 +163,14 @@ class GroupNormalization(ScaledNormalization):
 
     def build(self, input_shape: Any) -> None:
         """Check the groups, make gamma and beta."""
-        if self.groups != -1 and input_shape[-1] % self.groups:
+        self._groups = input_shape[-1] if self.groups == -1 else self.groups
+        if input_shape[-1] % self._groups:
             raise ValueError(f"{input_shape[-1]} channels cannot be cut into {self.groups} groups of one size")
         super().build(input_shape)
 
     def normalised(self, inputs: Value) -> Value:
         """Sample by sample, group by group."""
-        return ops.group_normalization(inputs, (inputs.shape[-1] or 1) if self.groups == -1 else self.groups, self.epsilon)
+        return ops.group_normalization(inputs, self._groups, self.epsilon)
 
 
 class LocalResponseNormalization(Layer):

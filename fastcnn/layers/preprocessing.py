@@ -1,17 +1,21 @@
 """Layers that bring numbers into a range: Rescaling, Normalization."""
 
+import math
 from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from .. import ops
 from ..trace import Value
 from ..variables import Variable
 from .base import Layer, described, refuse
 
-LEAST_VARIANCE = 1e-14
-"""Smaller variances count as this, so that nothing is divided by less than 1e-7, as in Keras."""
+EPSILON = 1e-14
+"""Added to variances, so that nothing is divided by less than 1e-7, as in Keras."""
+PART = 1 << 20
+"""Numbers that adapt looks at together: a data set of bytes is never a whole array of float64."""
 
 
 class Rescaling(Layer):
@@ -61,6 +65,7 @@ class Normalization(Layer):
         shape = input_shape[-1:]
         if self.mean is not None:
             made = [np.broadcast_to(np.array(given, np.float32), shape) for given in (self.mean, self.variance)]
+            # Given numbers are configuration: in this list, but not among the layer's weights.
             self._statistics = [Variable(values, trainable=False, name=self.name) for values in made]
             return
         self._statistics = [
@@ -83,9 +88,7 @@ class Normalization(Layer):
             self.build((None, *array.shape[1:]))
         if array.shape[-1:] != self._statistics[0].shape:
             raise ValueError(f"{described(self)}: was built for {self._statistics[0].size} channels, got {array.shape[-1]}")
-        over = tuple(range(array.ndim - 1))
-        mean, variance = (np.asarray(f(array, axis=over, dtype=np.float64)) for f in (np.mean, np.var))
-        for variable, value in zip(self._statistics, (mean, np.maximum(variance, LEAST_VARIANCE)), strict=True):
+        for variable, value in zip(self._statistics, _moments(array), strict=True):
             variable.assign(value)
 
     def call(self, inputs: Value) -> Value:
@@ -93,7 +96,16 @@ class Normalization(Layer):
         mean, variance = self._statistics
         if inputs.shape[-1:] != mean.shape:
             raise ValueError(f"was built for {mean.size} channels, the input has {inputs.shape[-1]}")
-        return ops.batch_normalization(inputs, None, None, mean, variance, epsilon=LEAST_VARIANCE)
+        return ops.batch_normalization(inputs, None, None, mean, variance, epsilon=EPSILON)
+
+
+def _moments(array: NDArray[Any]) -> tuple[NDArray[Any], NDArray[Any]]:
+    """Mean and variance over all axes but the last, in float64."""
+    samples = max(1, PART // math.prod(array.shape[1:]))
+    parts = [array[n : n + samples] for n in range(0, len(array), samples)]
+    over, count = tuple(range(array.ndim - 1)), math.prod(array.shape[:-1])
+    mean = sum(part.sum(axis=over, dtype=np.float64) for part in parts) / count
+    return mean, sum(np.square(part - mean).sum(axis=over) for part in parts) / count
 
 
 def _plain(given: float | Sequence[float] | None) -> list[float] | None:

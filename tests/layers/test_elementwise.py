@@ -86,6 +86,16 @@ def test_normalization_adapts_again() -> None:
         np.testing.assert_allclose(y.std(axis=(0, 1)), 1, rtol=1e-5)
 
 
+def test_normalization_adapts_to_bytes_in_parts(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("fastcnn.layers.preprocessing.PART", 100)
+    data = np.random.default_rng(0).integers(0, 256, (31, 4, 3, 2), dtype=np.uint8)
+    layer = layers.Normalization()
+    layer.adapt(data)
+    mean, variance, _ = layer.get_weights()
+    np.testing.assert_allclose(mean, data.mean(axis=(0, 1, 2)), rtol=1e-6)
+    np.testing.assert_allclose(variance, data.var(axis=(0, 1, 2)), rtol=1e-6)
+
+
 def test_normalization_of_a_constant_is_finite() -> None:
     layer = layers.Normalization()
     layer.adapt(np.full((5, 2), 3.0))

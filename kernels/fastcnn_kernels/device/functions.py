@@ -102,11 +102,6 @@ def _gelu_gate(x):
 
 
 @_inlined
-def _smooth_positive(x):
-    return (x if x > float32(0) else float32(0)) + math.log1p(math.exp(-abs(x)))
-
-
-@_inlined
 def _clipped(x, high):
     # As written, NaN stays NaN: min.f32 and max.f32 would hide it.
     return float32(0) if x < float32(0) else high if x > high else x
@@ -156,7 +151,7 @@ def _silu_gradient(x, dy):
 
 
 def _softplus(x):
-    return _smooth_positive(x)
+    return (x if x > float32(0) else float32(0)) + math.log1p(math.exp(-abs(x)))
 
 
 def _softplus_gradient(x, dy):
@@ -197,13 +192,22 @@ def _relu6_gradient(x, dy):
     return dy if x > float32(0) and x < float32(6) else float32(0)
 
 
+@_inlined
+def _mish_terms(x):
+    """e = exp(x) and e (e + 2), with which tanh(log(1 + e)) = e (e + 2) / (e (e + 2) + 2); beyond 20 that is 1."""
+    e = math.exp(x if x < float32(20) else float32(20))
+    return e, e * (e + float32(2))
+
+
 def _mish(x):
-    return x * math.tanh(_smooth_positive(x))
+    excess = _mish_terms(x)[1]
+    return x * (excess / (excess + float32(2)))
 
 
 def _mish_gradient(x, dy):
-    t = math.tanh(_smooth_positive(x))
-    return dy * (t + x * (float32(1) - t * t) * _gate(x))
+    e, excess = _mish_terms(x)
+    share = float32(1) / (excess + float32(2))
+    return dy * (excess * share + x * share * float32(4) * (e * e + e) * share)
 
 
 def _step(x):

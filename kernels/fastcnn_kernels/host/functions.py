@@ -82,10 +82,10 @@ def log(x):
 
 @inlined
 def log1p(x):
-    """log(1 + x) of x in [0, 1]: the rounding of 1 + x is divided out (Goldberg 1991, theorem 4)."""
+    """log(1 + x) of x > -1/2: log u, u = 1 + x as rounded, and what the rounding took, by log's derivative 1 / u."""
     one = splat(np.float32(1))
     u = one + x
-    return select(u == one, x, log(u) * x / (u - one))
+    return log(u) + (x - (u - one)) / u
 
 
 @inlined

@@ -15,7 +15,7 @@ from numba.extending import overload
 
 from ..api import UNARY
 from ..simd import absolute, fma, maximum, minimum, select, splat
-from .functions import exp, expm1, inlined, log, log1p, normal_cdf, sigmoid, tanh
+from .functions import exp, expm1, inlined, log, log1p, normal_cdf, sigmoid
 
 SELU_SCALE, SELU_ALPHA = np.float32(1.0507009873554805), np.float32(1.6732632423543772)
 """The fixed point of mean 0 and variance 1 (Klambauer, Unterthiner, Mayr and Hochreiter 2017)."""
@@ -109,7 +109,15 @@ def _relu6(x):
 
 @inlined
 def _mish(x):
-    return x * tanh(_softplus(x))
+    excess = _mish_terms(x)[1]
+    return x * (excess / (excess + splat(np.float32(2))))
+
+
+@inlined
+def _mish_terms(x):
+    """e = exp(x) and e (e + 2), with which tanh(log(1 + e)) = e (e + 2) / (e (e + 2) + 2); beyond 20 that is 1."""
+    e = exp(minimum(x, splat(np.float32(20))))
+    return e, e * (e + splat(np.float32(2)))
 
 
 @inlined
@@ -209,8 +217,9 @@ def _relu6_slope(x, y):
 
 @inlined
 def _mish_slope(x, y):
-    t = tanh(_softplus(x))
-    return fma(x * (splat(np.float32(1)) - t * t), sigmoid(x), t)
+    e, excess = _mish_terms(x)
+    share = splat(np.float32(1)) / (excess + splat(np.float32(2)))
+    return fma(x * share, splat(np.float32(4)) * fma(e, e, e) * share, excess * share)
 
 
 @inlined

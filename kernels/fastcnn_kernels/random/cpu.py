@@ -1,14 +1,14 @@
 """Random numbers in CPU kernels: sixteen Philox counters at a time, the words of random/reference.py.
 
     philox         four vectors of words for sixteen counters
-    normal         a normal number from each of sixteen pairs of words
+    normal         two normal numbers from each of sixteen pairs of words
 """
 
 
 import numpy as np
 
-from ..host.functions import inlined, log
-from ..simd import fma, multiply_high, select, select_u32, splat, splat_u32, sqrt, u32_to_f32
+from ..host.functions import inlined, log, log1p
+from ..simd import fma, multiply_high, select, splat, splat_u32, sqrt, u32_to_f32
 
 ROUNDS = 10
 MULTIPLIER_0, MULTIPLIER_1 = np.uint32(0xD2511F53), np.uint32(0xCD9E8D57)
@@ -29,29 +29,27 @@ def philox(c0, c1, c2, c3, seed):
 
 
 @inlined
-def normal(first, second, odd):
-    """The normal number of an even element, or where the mask `odd` is set of the odd one after it, from its pair of words
-    (Box and Muller 1958): sqrt(-2 ln((first + 1) / 2^32)) times the cosine or the sine of second / 2^32 turns."""
-    return _radius(first) * _cosine(second - select_u32(odd, splat_u32(np.uint32(1 << 30)), splat_u32(np.uint32(0))))
+def normal(first, second):
+    """Two normal numbers from each pair of words (Box and Muller 1958): sqrt(-2 ln((first + 1) / 2^32)) times the cosine and
+    the sine of second / 2^32 turns."""
+    radius, (cosine, sine) = _radius(first), _circle(second)
+    return radius * cosine, radius * sine
 
 
 @inlined
 def _radius(word):
     """sqrt(-2 ln u), u = (word + 1) / 2^32; for u near 1 by the distance from it, which keeps its digits."""
-    zero, one, unit = splat(np.float32(0)), splat(np.float32(1)), splat(np.float32(2.0**-32))
-    rest = u32_to_f32(word ^ splat_u32(np.uint32(0xFFFFFFFF))) * unit
-    upper = word >= splat_u32(np.uint32(1 << 31))
-    u = select(upper, one - rest, (u32_to_f32(word) + one) * unit)
-    logarithm = log(u)
-    # As in log1p: the rounding of 1 - rest is divided out.
-    corrected = select(u == one, zero - rest, logarithm * rest / (one - u))
-    return sqrt(splat(np.float32(-2)) * select(upper, corrected, logarithm))
+    one, unit = splat(np.float32(1)), splat(np.float32(2.0**-32))
+    below_one = u32_to_f32(word ^ splat_u32(np.uint32(0xFFFFFFFF))) * unit
+    near = log1p(splat(np.float32(0)) - below_one)
+    logarithm = select(word >= splat_u32(np.uint32(1 << 31)), near, log((u32_to_f32(word) + one) * unit))
+    return sqrt(splat(np.float32(-2)) * logarithm)
 
 
 @inlined
-def _cosine(turns):
-    """cos(2 pi turns / 2^32): the nearest quarter turn exactly, and polynomials of Cephes (Moshier) for what is left of it."""
-    one, two = splat_u32(np.uint32(1)), splat_u32(np.uint32(2))
+def _circle(turns):
+    """Cosine and sine of turns / 2^32 turns: the nearest quarter exactly, and polynomials of Cephes (Moshier) for the rest."""
+    one, two, zero = splat_u32(np.uint32(1)), splat_u32(np.uint32(2)), splat(np.float32(0))
     moved = turns + splat_u32(np.uint32(1 << 29))
     quarter = moved >> splat_u32(np.uint32(30))
     left = u32_to_f32(moved & splat_u32(np.uint32((1 << 30) - 1))) - splat(np.float32(1 << 29))
@@ -62,6 +60,7 @@ def _cosine(turns):
     c = fma(splat(np.float32(2.443315711809948e-5)), z, splat(np.float32(-1.388731625493765e-3)))
     c = fma(c, z, splat(np.float32(4.166664568298827e-2)))
     c = fma(c * z, z, fma(splat(np.float32(-0.5)), z, splat(np.float32(1))))
-    value = select((quarter & one) == one, s, c)
-    negative = ((quarter + one) & two) == two
-    return select(negative, splat(np.float32(0)) - value, value)
+    odd = (quarter & one) == one
+    cosine, sine = select(odd, s, c), select(odd, c, s)
+    cosine = select(((quarter + one) & two) == two, zero - cosine, cosine)
+    return cosine, select((quarter & two) == two, zero - sine, sine)

@@ -31,8 +31,8 @@ def philox(c0, c1, c2, c3, k0, k1):
 def normal(first, second):
     """Two normal numbers from two words (Box and Muller 1958): sqrt(-2 ln((first + 1) / 2^32)) times the cosine and the sine
     of second / 2^32 turns."""
-    radius = _radius(first)
-    return radius * _cosine(second), radius * _cosine(uint32(second - uint32(1 << 30)))
+    radius, (cosine, sine) = _radius(first), _circle(second)
+    return radius * cosine, radius * sine
 
 
 @inlined
@@ -46,12 +46,13 @@ def _radius(word):
 
 
 @inlined
-def _cosine(turns):
-    """cos(2 pi turns / 2^32): the nearest quarter turn exactly, and polynomials of Cephes (Moshier) for what is left of it."""
+def _circle(turns):
+    """Cosine and sine of turns / 2^32 turns: the nearest quarter exactly, and polynomials of Cephes (Moshier) for the rest."""
     quarter = uint32(uint32(turns + uint32(1 << 29)) >> uint32(30))
     x = float32(int32(uint32(turns - uint32(quarter << uint32(30))))) * float32(math.pi / 2**31)
     z = x * x
-    s = (float32(-1.9515295891e-4) * z + float32(8.3321608736e-3)) * z - float32(1.6666654611e-1)
+    s = ((float32(-1.9515295891e-4) * z + float32(8.3321608736e-3)) * z - float32(1.6666654611e-1)) * z * x + x
     c = (float32(2.443315711809948e-5) * z - float32(1.388731625493765e-3)) * z + float32(4.166664568298827e-2)
-    value = s * z * x + x if quarter & uint32(1) else c * z * z + (float32(1) - float32(0.5) * z)
-    return -value if uint32(quarter + uint32(1)) & uint32(2) else value
+    c = c * z * z + (float32(1) - float32(0.5) * z)
+    cosine, sine = (s, c) if quarter & uint32(1) else (c, s)
+    return -cosine if uint32(quarter + uint32(1)) & uint32(2) else cosine, -sine if quarter & uint32(2) else sine

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from ..host.functions import exp, inlined, log, sigmoid
+from ..host.functions import exp, inlined, log, log1p, sigmoid
 from ..host.runner import kernel
 from ..host.walk import (
     BLOCK,
@@ -321,14 +321,6 @@ def crossentropy_backward_kernel(a, first, last):
                     store_f32x16(where, scale * (load_f32x16(where) - mean) / total)
 
 
-@inlined
-def _log1p(x):
-    """log(1 + x) of x in [0, 1]: the rounding of 1 + x is divided out (Goldberg 1991, theorem 4)."""
-    one = splat(np.float32(1))
-    u = one + x
-    return select(u == one, x, log(u) * x / (u - one))
-
-
 @kernel
 def sigmoid_crossentropy_forward_kernel(a, first, last):
     """y = sigmoid(x); loss[n] = share * sum of max(x,0) - x*t + log(1 + exp(-|x|)). Operands x, labels, y, loss."""
@@ -342,7 +334,7 @@ def sigmoid_crossentropy_forward_kernel(a, first, last):
                     logit = load_f32x16(x + b * stride(a, 0, BLOCK))
                     t = load_f32x16(labels + b * stride(a, 1, BLOCK))
                     store_f32x16(y + b * stride(a, 2, BLOCK), sigmoid(logit))
-                    part = maximum(logit, zero) - logit * t + _log1p(exp(zero - absolute(logit)))
+                    part = maximum(logit, zero) - logit * t + log1p(exp(zero - absolute(logit)))
                     lanes = first_lanes(stride(a, 0, CHANNELS) - 16 * b)
                     loss = loss + f32_to_f64(select(lanes, part, zero))
         store_f32(sample_address(a, 3, n), np.float32(horizontal_sum_f64(loss) * real(a, SHARE)))
