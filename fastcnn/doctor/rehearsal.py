@@ -15,7 +15,7 @@ import numpy as np
 
 from .findings import Seen, check
 from .network import CATEGORICAL
-from .setup import Setup, spread
+from .setup import Array, Setup, spread
 
 STEPS = 15
 LEARNS = 0.7
@@ -117,8 +117,12 @@ def _run(setup: Setup, rate: float) -> Run:
     kernels = [variable for variable in model.trainable_weights if len(variable.shape) > 1]
     before = [kernel.value for kernel in kernels]
     losses = list(_losses(model, *_batch(setup)))
-    moved = [np.linalg.norm(k.value - w) / max(np.linalg.norm(w), 1e-12) for k, w in zip(kernels, before, strict=True)]
-    return Run(losses, float(max(moved, default=0.0)) / STEPS)
+    moved = [_norm(k.value - w) / max(_norm(w), 1e-12) for k, w in zip(kernels, before, strict=True)]
+    return Run(losses, max(moved, default=0.0) / STEPS)
+
+
+def _norm(array: Array) -> float:
+    return float(np.linalg.norm(array))
 
 
 def _losses(model: Any, x: Any, y: Any) -> Iterator[float]:
