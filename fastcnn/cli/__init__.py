@@ -1,6 +1,6 @@
 """The command `fastcnn`: one module a command, and `main`, which finds it.
 
-train evaluate predict explain search summary doctor devices kernels report verify warmup
+train evaluate predict explain search summary doctor devices kernels verify warmup
             the commands: each has `describe(parser)` and `run(arguments) -> exit code`
 arguments   the parser that all share: its errors, its kinds of values
 recipes     what is trained how where nothing else is said; `Options`, all choices of one run
@@ -32,7 +32,6 @@ COMMANDS = {
     "doctor": "find what is wrong with this machine, a network or data, and say how to mend it",
     "devices": "show what can be computed on here, and why not",
     "kernels": "show the CUDA kernels, and what compilers make of them",
-    "report": "train and measure on every device here, and write a page about it",
     "verify": "check a device against the float64 reference",
     "warmup": "compile the CPU kernels ahead of time",
 }
