@@ -34,7 +34,7 @@ class Program:
         self.plan.finalize()
         self._weights = [(v, t) for v, t in self.tensors.items() if isinstance(v, Variable)]
         self._sources = [[self.slots[v] for v in values] for values in (lowered.inputs, lowered.labels, lowered.weights)]
-        self._index, self._outputs = self.slots[lowered.index], [self.slots[v] for v in lowered.outputs]
+        self._index, self._outputs = self.slots.get(lowered.index), [self.slots[v] for v in lowered.outputs]
         self._rows: list[Any] = []
         self._as_they_lie: NDArray[np.int64] = np.arange(0)
 
