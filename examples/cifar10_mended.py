@@ -48,4 +48,4 @@ rate = optimizers.schedules.OneCycle(1e-3, steps)
 model.compile(optimizers.Adam(rate, epsilon=1e-8), "sparse_categorical_crossentropy", metrics=["accuracy"])
 
 best, history = runs.train(model, data, options)
-runs.report(best, data, history, options.out)
+runs.report(best, data, history)

@@ -33,4 +33,4 @@ model.compile(sgd, "sparse_categorical_crossentropy", metrics=["accuracy"])
 print(f"{model.count_params():,} parameters and moving statistics")
 
 best, history = runs.train(model, data, options)
-runs.report(best, data, history, options.out)
+runs.report(best, data, history)

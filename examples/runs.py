@@ -4,7 +4,7 @@
     pictures    CIFAR-10, or the bundled digits in its place
     parts       the same with a validation part, taken from the training pictures
     train       fit that writes a checkpoint an epoch, keeps the best epoch, and resumes
-    report      which epoch was chosen, and how it does on the test set, which is read here and only here
+    report      which epoch was chosen, and how it does on the test set
 """
 
 import argparse
@@ -36,7 +36,7 @@ def arguments(description: str | None, epochs: int, small_epochs: int) -> argpar
     parser.add_argument("--real", action="store_true", help="train on CIFAR-10 (downloaded once) rather than on the digits")
     parser.add_argument("--seed", type=int, default=0, help="of weights, shuffles, dropout and augmentation")
     parser.add_argument("--epochs", type=int, help=f"default: {epochs}, or {small_epochs} without --real")
-    parser.add_argument("--out", type=Path, metavar="DIR", help="where the networks, history.json and result.json are written")
+    parser.add_argument("--out", type=Path, metavar="DIR", help="where history.json and the networks are written")
     given = parser.parse_args()
     given.epochs = given.epochs or (epochs if given.real else small_epochs)
     given.batch_size = 128 if given.real else 32
@@ -109,19 +109,15 @@ class Save(callbacks.Callback):
         saving.save_checkpoint(self.out / "last.safetensors", self.model, state)
 
 
-def report(best: Any, data: Parts, history: list[dict[str, float]], out: Path) -> None:
-    """Print the chosen epoch, the tutorial's line about the test set, and how long it took; the same in result.json."""
+def report(best: Any, data: Parts, history: list[dict[str, float]]) -> None:
+    """Print the chosen epoch, the tutorial's line about the test set, and how long it took."""
     chosen = max(history, key=lambda epoch: epoch["val_accuracy"])
-    number, minutes = history.index(chosen) + 1, sum(epoch["seconds"] for epoch in history) / 60
-    print(f"Chosen: epoch {number} of {len(history)}, validation accuracy {chosen['val_accuracy']:.2%}")
-    accuracy = print_accuracy(best, data.test)
-    print(f"Trained in {minutes:.1f} minutes")
-    result = dict(epoch=number, val_accuracy=chosen["val_accuracy"], test_accuracy=accuracy, minutes=round(minutes, 2))
-    write_atomically(out / "result.json", json.dumps(result, indent=1).encode())
+    print(f"Chosen: epoch {history.index(chosen) + 1} of {len(history)}, validation accuracy {chosen['val_accuracy']:.2%}")
+    print_accuracy(best, data.test)
+    print(f"Trained in {sum(epoch['seconds'] for epoch in history) / 60:.1f} minutes")
 
 
-def print_accuracy(model: Any, test: Pictures) -> float:
-    """The line in which the tutorial's second script says how good the network is; returns the accuracy in it."""
+def print_accuracy(model: Any, test: Pictures) -> None:
+    """The line in which the tutorial's second script says how good the network is."""
     accuracy, count = model.evaluate(*test, verbose=0, return_dict=True)["accuracy"], len(test[0])
     print(f"Accuracy on Test-Set: {accuracy:.2%} ({round(accuracy * count)} / {count})")
-    return float(accuracy)
