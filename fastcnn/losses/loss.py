@@ -55,7 +55,7 @@ class Loss:
         labels = np.asarray(y_true)
         shape, dtype = self.target((None, *predictions.shape[1:]), labels)
         arrays = [labels.reshape(len(labels), *shape).astype(dtype), predictions]
-        (values,) = computed(lambda t, p: [ops.mean(self.call(t, p))], arrays)
+        values = computed(lambda t, p: ops.mean(self.call(t, p)), arrays)
         return float(np.mean(values if sample_weight is None else values * np.asarray(sample_weight)))
 
     def target(self, output_shape: Shape, labels: Array) -> Target:
