@@ -144,7 +144,8 @@ def _train(trace: Trace, objective: Objective, variables: list[Any], losses: lis
         objective.optimizer.apply([(v, _penalised(trace, v, gradients[v])) for v in trained], trace.scalars)
         for variable in trained:
             if variable.constraint is not None:
-                trace.append("constrain", dict(w=variable), variable.constraint.attributes(variable.shape))
+                operands = dict(w=variable, scalars=trace.scalars)
+                trace.append("constrain", operands, variable.constraint.attributes(variable.shape))
 
 
 def _penalties(lowered: Lowered, variables: list[Any]) -> None:
