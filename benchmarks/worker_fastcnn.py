@@ -7,8 +7,9 @@
     sample     some elements of its results, to compare
 
 One layer is a program of gathers, the convolution, its gradients, and exports, run step by step: what is timed is the one step
-that is the forward or the backward pass. Its operands lie where they lie inside a network, in blocks of 16 channels or, pictures of
-few, channels-last, for the whole batch. Packing or transforming the weights belongs to the step: training does it anew every time.
+that is the forward or the backward pass. Its operands lie where they lie inside a network, in blocks of 16 channels or,
+pictures of few, channels-last, for the whole batch. Packing or transforming the weights belongs to the step: training does it
+anew every time.
 """
 
 import platform

@@ -49,7 +49,7 @@ class Interface:
 
     def samples(self, x: Any, y: Any, sample_weight: Any = None, class_weight: Any = None) -> "Samples":
         """Check and convert inputs, labels and weights. ValueError where anything does not fit."""
-        xs, ys = self._inputs(x), self._labels(y)
+        xs, ys = self._inputs(x), self.labels(y)
         weights = self._weights(sample_weight, self.labelled)
         _same_length(x=xs, y=ys, sample_weight=weights)
         targets = tuple(None if loss is None else loss.target(shape, ys[name]) for name, shape, loss in self._outputs())
@@ -75,7 +75,8 @@ class Interface:
         shapes = zip(self.input_names, self.input_shapes, strict=True)
         return {name: _input(f"input {name!r}", entries[name], shape) for name, shape in shapes}
 
-    def _labels(self, y: Any) -> dict[str, Array]:
+    def labels(self, y: Any) -> dict[str, Array]:
+        """The labels by the name of their output, as arrays; whether a loss takes them is not checked."""
         if y is None:
             raise ValueError(f"y is missing: pass the labels of {', '.join(self.labelled)}")
         if isinstance(y, list | tuple) and len(y) == len(self.output_names) != len(self.labelled):

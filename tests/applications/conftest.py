@@ -15,7 +15,7 @@ def shapes_only(monkeypatch: pytest.MonkeyPatch) -> None:
     """Weights have shapes and no values: 138 million parameters are counted in no time."""
 
     def add_weight(
-        self: Layer, shape: Any = (), initializer: Any = None, *, trainable: bool = True, name: str = "variable"
+        self: Layer, shape: Any = (), initializer: Any = None, *, trainable: bool = True, name: str = "variable", **rules: Any
     ) -> Variable:
         variable = Variable(0.0, trainable=trainable, name=f"{self.name}/{name}")
         variable.shape = tuple(shape)

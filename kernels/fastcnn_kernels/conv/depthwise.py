@@ -26,38 +26,48 @@ def possible(c: Convolution) -> bool:
     return c.groups == c.channels_in == c.channels_out > 1
 
 
+Product = tuple[Sequence[Tap], Table, Table]
+"""Taps, the pixels of x that they count from, and the pixels of y: one for each of those."""
+
+
 def forward(plan: Any, c: Convolution, x: Tensor, w: Tensor, b: Tensor | None, y: Tensor, floor: float) -> None:
     """y = max(floor, x * w + b)."""
     plan.halo(x, c.halo)
     outputs = pixel_grid(c.outputs)
-    _product(plan, c, x, y, w, b, c.taps, outputs * np.array(c.strides), outputs, floor)
+    _products(plan, c, x, y, w, b, [(c.taps, outputs * np.array(c.strides), outputs)], floor)
 
 
 def data_gradient(plan: Any, c: Convolution, w: Tensor, dz: Tensor, dx: Tensor) -> None:
     """dx = dz * w transposed."""
     plan.halo(dz, c.gradient_halo)
+    products: list[Product] = []
     for phases, taps in c.phases():
         counts, firsts = [p.count for p in phases], [p.first for p in phases]
-        _product(plan, c, dz, dx, w, None, taps, pixel_grid(counts), pixel_grid(counts, c.strides, firsts), -inf)
+        products.append((taps, pixel_grid(counts), pixel_grid(counts, c.strides, firsts)))
+    _products(plan, c, dz, dx, w, None, products, -inf)
 
 
-def _product(
-    plan: Any, c: Convolution, x: Tensor, y: Tensor, w: Tensor, b: Tensor | None, taps: Sequence[Tap],
-    sources: Table, targets: Table, floor: float,
+def _products(
+    plan: Any, c: Convolution, x: Tensor, y: Tensor, w: Tensor, b: Tensor | None, products: Sequence[Product], floor: float
 ) -> None:
     def build(at: Any) -> tuple[Table, ...]:
-        rows = _tap_table(at, c, x, taps)
-        return pixel_table(at.layout(x), sources, 1), pixel_table(at.layout(y), targets, 1), rows, np.zeros(16, np.int64)
+        made: list[Table] = []
+        for taps, sources, targets in products:
+            places = (pixel_table(at.layout(x), sources, 1), pixel_table(at.layout(y), targets, 1))
+            made += [*places, _tap_table(at, c, x, taps)]
+        addresses = np.array([address(table) for table in made]).reshape(-1, 3)
+        counts = [(len(taps), len(sources)) for taps, sources, _ in products]
+        return np.ascontiguousarray(np.column_stack([addresses, counts]).astype(np.int64)), np.zeros(16, np.int64), *made
 
     tables = Once(build)
 
     def arguments(at: Any) -> list[int]:
-        x_pixels, y_pixels, rows, zeros = tables(at)
+        entries, zeros, *_ = tables(at)
         bias = (at(b), VECTOR) if b else (address(zeros), 0)
         image, result = at.layout(x), at.layout(y)
         return [
-            at(x), image.sample, image.block, address(x_pixels), at(y), result.sample, result.block, address(y_pixels),
-            at(w), *bias, address(rows), len(rows), image.blocks, len(sources), float_bits(floor),
+            at(x), image.sample, image.block, at(y), result.sample, result.block,
+            at(w), *bias, address(entries), len(entries), image.blocks, float_bits(floor),
         ]  # fmt: skip
 
     plan.launch(kernels.depthwise_product, arguments, reads=[x, w, b], writes=[y])

@@ -38,22 +38,26 @@ def multiply_add(typingctx: Any, tile: Any, places: Any, offset: Any, vector: An
 def depthwise_product(a, first, last):
     """y[pixel] = max(floor, bias + sum over taps of x[pixel + tap] * w[tap]), 16 channels at a time.
 
-    For each sample and block of channels, tiles of PIXELS pixels; 2 taps FLOPs an element. A tap is (bytes in x, bytes in w).
+    For each sample and block of channels, for each entry of the table (pixels of x, pixels of y, taps, their number, number of
+    pixels), tiles of PIXELS pixels; 2 taps FLOPs an element. A tap is (bytes in x, bytes in w). Entries share x and y, the
+    phases of a strided data gradient, while these stay in the second-level cache.
     """
-    x, x_sample, x_block, x_pixels = a[0], a[1], a[2], a[3]
-    y, y_sample, y_block, y_pixels = a[4], a[5], a[6], a[7]
-    w, bias, bias_block, taps, tap_count = a[8], a[9], a[10], a[11], a[12]
-    blocks, pixels, floor = a[13], a[14], splat(np.float32(bits_as_f64(a[15])))
+    x, x_sample, x_block, y, y_sample, y_block = a[0], a[1], a[2], a[3], a[4], a[5]
+    w, bias, bias_block, entries, count = a[6], a[7], a[8], a[9], a[10]
+    blocks, floor = a[11], splat(np.float32(bits_as_f64(a[12])))
     for n in range(first, last):
         for b in range(blocks):
             source, target = x + n * x_sample + b * x_block, y + n * y_sample + b * y_block
-            for p in range(0, pixels, PIXELS):
-                tile = same_vectors(bias + b * bias_block, PIXELS, 1)
-                places = tile_addresses(source, x_pixels, 8, p, pixels - 1, PIXELS)
-                for k in range(tap_count):
-                    weight = load_f32x16(w + load_i64(taps + 16 * k + 8) + 64 * b)
-                    tile = multiply_add(tile, places, load_i64(taps + 16 * k), weight)
-                store_tile(tile, tile_addresses(target, y_pixels, 8, p, pixels - 1, PIXELS), 64, floor)
+            for e in range(entries, entries + 40 * count, 40):
+                x_pixels, y_pixels, taps = load_i64(e), load_i64(e + 8), load_i64(e + 16)
+                tap_count, pixels = load_i64(e + 24), load_i64(e + 32)
+                for p in range(0, pixels, PIXELS):
+                    tile = same_vectors(bias + b * bias_block, PIXELS, 1)
+                    places = tile_addresses(source, x_pixels, 8, p, pixels - 1, PIXELS)
+                    for k in range(tap_count):
+                        weight = load_f32x16(w + load_i64(taps + 16 * k + 8) + 64 * b)
+                        tile = multiply_add(tile, places, load_i64(taps + 16 * k), weight)
+                    store_tile(tile, tile_addresses(target, y_pixels, 8, p, pixels - 1, PIXELS), 64, floor)
 
 
 @kernel

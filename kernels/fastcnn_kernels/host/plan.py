@@ -62,6 +62,15 @@ def aligned_zeros(nbytes: int) -> NDArray[np.uint8]:
     return whole[start : start + nbytes]
 
 
+def address_of(array: NDArray[Any]) -> int:
+    """Where a C-ordered array begins. Of one that may be written this takes half of the time that `array.ctypes` does, which
+    shows beside one picture's prediction."""
+    try:
+        return ctypes.addressof(ctypes.c_char.from_buffer(array.data))
+    except (TypeError, ValueError):
+        return int(array.ctypes.data)
+
+
 class CpuStorage:
     """Memory that outlives a program; a parameter's last axis is padded with zeros to a multiple of 16."""
 
@@ -102,7 +111,7 @@ class ExternalSlot:
                 raise ValueError(
                     f"expected a C-ordered {self.dtype} array of rows {self.shape}, got {array.dtype} {array.shape}"
                 )
-            self.bound, self.start = array, array.ctypes.data
+            self.bound, self.start = array, address_of(array)
         self.cell[0] = self.start + first * self.row
 
 
