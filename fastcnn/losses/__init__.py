@@ -49,14 +49,18 @@ _CLASSES: tuple[type[Loss], ...] = (
     BinaryFocalCrossentropy, KLDivergence, Hinge, SquaredHinge, CategoricalHinge, MeanSquaredError, MeanAbsoluteError,
     MeanAbsolutePercentageError, MeanSquaredLogarithmicError, Huber, LogCosh, Poisson, CosineSimilarity,
 )  # fmt: skip
-_NAMES: dict[str, type] = {
-    **{snake_case(cls.__name__): cls for cls in _CLASSES},
+_SHORT: dict[str, type[Loss]] = {
     "mse": MeanSquaredError,
     "mae": MeanAbsoluteError,
     "mape": MeanAbsolutePercentageError,
     "msle": MeanSquaredLogarithmicError,
     "bce": BinaryCrossentropy,
     "kld": KLDivergence,
+}
+_NAMES: dict[str, type] = {
+    **{snake_case(cls.__name__): cls for cls in _CLASSES},
+    **_SHORT,
+    **{name.upper(): cls for name, cls in _SHORT.items()},
 }
 
 
