@@ -60,13 +60,13 @@ _SHORT: dict[str, type[Loss]] = {
 _NAMES: dict[str, type] = {
     **{snake_case(cls.__name__): cls for cls in _CLASSES},
     **_SHORT,
-    **{name.upper(): cls for name, cls in _SHORT.items()},
 }
 
 
 def get(identifier: Any) -> Loss:
     """The loss that a name, a class, a saved config, a function (y_true, y_pred) -> Value, or a loss itself stands for."""
-    found = registry.resolve("loss", identifier, _NAMES)
+    short = isinstance(identifier, str) and identifier.lower() in _SHORT
+    found = registry.resolve("loss", identifier.lower() if short else identifier, _NAMES)
     if isinstance(found, Loss):
         return found
     if callable(found):
