@@ -17,7 +17,8 @@ TOGETHER = 10
 
 
 def training_batch(model: Any, x: Any, y: Any) -> Any:
-    """The program of a training step, bound to one batch and run once."""
+    """The program of a training step, bound to one batch and run once; scalars are those of a training step before it."""
+    model.train_on_batch(x, y)
     batch = model._ready().programs["train"].batch(model._interface().samples(x, y))
     batch.run()
     return batch
@@ -25,9 +26,8 @@ def training_batch(model: Any, x: Any, y: Any) -> Any:
 
 def operations(program: Any, peaks: Peaks | None, seconds: float) -> list[Operation]:
     """The operations in the order in which they run; about `seconds` for all of them."""
-    limit = peaks or Peaks(float("inf"), float("inf"), "")
     each = [_median(program.plan, number, seconds / len(program.steps)) for number in range(len(program.steps))]
-    return [_operation(program, number, taken, sum(each), limit) for number, taken in enumerate(each)]
+    return [_operation(program, number, taken, sum(each), peaks) for number, taken in enumerate(each)]
 
 
 def _median(plan: Any, number: int, seconds: float) -> float:
@@ -37,14 +37,15 @@ def _median(plan: Any, number: int, seconds: float) -> float:
     return statistics.median(times(plan.prepared_step(number, together), seconds)) / together
 
 
-def _operation(program: Any, number: int, seconds: float, whole: float, peaks: Peaks) -> Operation:
+def _operation(program: Any, number: int, seconds: float, whole: float, peaks: Peaks | None) -> Operation:
     step = program.steps[number]
     flops, nbytes = step_cost(step, program.batch_size)
-    compute, memory = flops / peaks.flops, nbytes / peaks.bytes
+    compute, memory = (flops / peaks.flops, nbytes / peaks.bytes) if peaks else (0.0, 0.0)
+    bound = ("compute" if compute > memory else "memory", max(compute, memory) / seconds) if peaks else ("", None)
     layer = step.source.removeprefix(f"{program.name}/")
     return Operation(
         number, step.op, layer, seconds, seconds / whole, flops, nbytes, flops / seconds, nbytes / seconds,
-        flops / max(nbytes, 1), "compute" if compute > memory else "memory", max(compute, memory) / seconds,
+        flops / max(nbytes, 1), *bound,
     )  # fmt: skip
 
 

@@ -16,6 +16,8 @@ from .charts import Series
 from .schema import Device, Report
 from .tables import Cell, Number, Part, Table, parts
 
+POLICY = "default-src 'none'; style-src 'unsafe-inline'; img-src data:"
+"""What a browser lets the page do: show itself. Nothing is loaded and nothing runs."""
 STYLE = Path(__file__).with_name("page.css").read_text("utf-8")
 
 
@@ -28,7 +30,8 @@ def page(report: Report) -> str:
         section(tables.agreement(report), _losses(report), beside=True),
         "<h2>Where a training step’s time goes</h2>",
         _grid([charts.roofline(device) for device in report.devices if device.operations and device.peaks]),
-        *(_folded(table) for table in tables.details(report)[:-1]),
+        f'<p class="note">{tables.ROOFLINE}</p>',
+        *(_folded(table, opened=k == 0) for k, table in enumerate(tables.details(report)[:-1])),
         section(tables.details(report)[-1], []),
     ]
     headline = f"{report.setup.network} on {report.machine.processor}"
@@ -40,6 +43,7 @@ def document(headline: str, sentence: Cell, sections: Sequence[str]) -> str:
     return (
         '<!doctype html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
         '<meta name="viewport" content="width=device-width, initial-scale=1">\n'
+        f'<meta http-equiv="Content-Security-Policy" content="{POLICY}">\n'
         f"<title>{escape(headline)} · fastcnn report</title>\n"
         f'<link rel="icon" href="data:,">\n<style>\n{STYLE}</style>\n</head>\n'
         f'<body>\n<h1>{escape(headline)}</h1>\n<p class="muted">fastcnn report</p>\n<p class="answer">{cell(sentence)}</p>\n'
@@ -139,8 +143,9 @@ def section(table: Table, figures: Sequence[str], beside: bool = False) -> str:
     return f'<h2>{escape(table.title)}</h2>\n<div class="{kind}">{_grid(figures)}<div>{_table(table)}</div></div>'
 
 
-def _folded(table: Table) -> str:
-    return f"<details><summary>{escape(table.title)}</summary>{_table(table)}</details>"
+def _folded(table: Table, opened: bool) -> str:
+    state = " open" if opened else ""
+    return f"<details{state}><summary>{escape(table.title)}</summary>{_table(table)}</details>"
 
 
 def _grid(figures: Sequence[str]) -> str:

@@ -114,7 +114,7 @@ class Operation:
 
     share            of the time of all operations
     intensity        operations a byte
-    bound            "compute" or "memory": which of the peaks allows less
+    bound            "compute" or "memory": which of the peaks allows less; empty where they were not measured
     roofline_share   the time that the peaks allow, as a share of the time taken. Above 1 where operands stay in a cache, or
                      where an algorithm needs fewer multiplications than the definition, by which they are counted
     """
@@ -130,7 +130,7 @@ class Operation:
     bytes_per_second: float
     intensity: float
     bound: str
-    roofline_share: float
+    roofline_share: float | None
 
 
 @dataclass(frozen=True)

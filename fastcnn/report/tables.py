@@ -201,9 +201,7 @@ def throughput(report: Report) -> Table:
 def operations(device: Device) -> Table:
     """A training step, operation by operation."""
     columns = ["Operation", "Layer", "Time", "Share", "Work", "Speed", "Memory", "Bound by", "Of the roofline"]
-    return Table(
-        f"{device.name}: operations of a training step", columns, [_operation(o, device) for o in device.operations], ROOFLINE
-    )
+    return Table(f"{device.name}: operations of a training step", columns, [_operation(o) for o in device.operations], ROOFLINE)
 
 
 ROOFLINE = (
@@ -212,8 +210,8 @@ ROOFLINE = (
 )
 
 
-def _operation(found: Operation, device: Device) -> list[Cell]:
-    bound: list[Cell] = [found.bound, percent(found.roofline_share)] if device.peaks else [NONE, NONE]
+def _operation(found: Operation) -> list[Cell]:
+    bound: list[Cell] = [found.bound or NONE, shown(found.roofline_share, percent)]
     rates: list[Cell] = [FLOPS(found.flops_per_second), RATE(found.bytes_per_second)]
     return [found.name, found.layer, milliseconds(found.seconds), percent(found.share), FLOP(found.flops), *rates, *bound]
 
