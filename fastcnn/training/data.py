@@ -307,8 +307,15 @@ class Batch:
 
     def labels(self) -> list[Array]:
         """The labels of the batch."""
+        return self._rows(self.samples.y)
+
+    def weights(self) -> list[Array]:
+        """The weights of its samples, as the labels are listed."""
+        return self._rows(self.samples.weights)
+
+    def _rows(self, arrays: list[Array]) -> list[Array]:
         rows: Any = slice(self.first, self.first + self.size)
-        return [y[rows if self.index is None else self.index[rows]] for y in self.samples.y]
+        return [array[rows if self.index is None else self.index[rows]] for array in arrays]
 
     def predictions(self) -> list[Array]:
         """The outputs of the batch, after `run`."""
@@ -336,6 +343,31 @@ class Programs:
     def outputs(self, count: int) -> list[Array]:
         """An empty array for the predictions of `count` samples, for each output that is exported."""
         return [np.empty((count, *shape), self.executor.backend.dtype) for shape in self.shapes]
+
+
+class Repeat:
+    """A prediction once more, for an array of the last one's shape and dtype: it would pass the same checks, and meet the same
+    program, whose own work on one picture takes no longer than these."""
+
+    def __init__(self, batch: Batch):
+        self.program, (x,), self.outputs = batch.program, batch.samples.x, batch.outputs
+        self.shape, self.dtype = x.shape, x.dtype
+
+    def fits(self, x: Any) -> bool:
+        """Whether `x` is such an array, and the program still the model's."""
+        return (
+            type(x) is np.ndarray
+            and x.shape == self.shape
+            and x.dtype == self.dtype
+            and x.flags.c_contiguous
+            and self.program.is_current()
+        )
+
+    def __call__(self, x: Array) -> Array:
+        """The outputs for `x`, which must fit."""
+        self.program.bind((x[:],), outputs=self.outputs)
+        self.program.run()
+        return self.outputs[0].copy()
 
 
 class Feed:

@@ -9,7 +9,7 @@ import numpy as np
 from .. import optimizers, saving
 from ..backends import resolve
 from ..callbacks import Callback, CallbackList, History
-from ..graph import pack
+from ..graph import KerasTensor, pack
 from ..losses import Loss
 from ..program import Executor, Objective
 from ..utils.random_seed import current_seed
@@ -20,6 +20,7 @@ from .data import (
     Feed,
     Interface,
     Programs,
+    Repeat,
     Samples,
     StreamFeed,
     first_item,
@@ -34,7 +35,6 @@ BATCH_SIZE = 32
 NO_CALLBACKS = CallbackList(None, None, {})
 """What single batches call."""
 NOT_OFFERED = {
-    "weighted_metrics": None,
     "run_eagerly": False,
     "steps_per_execution": 1,
 }
@@ -51,6 +51,7 @@ class Runtime:
         self.process = os.getpid()
         self.graph: Any = None
         self.executor: Any = None
+        self.repeat: Repeat | None = None
 
     def __reduce__(self) -> Any:
         return Runtime, (self.device, self.options)
@@ -72,7 +73,7 @@ class Runtime:
                 mode: Programs(self.executor, mode, self.interface.output_shapes, mode == "predict" or bool(self.scores.host))
                 for mode in ("train", "test", "predict")
             }
-            self.graph = model.graph
+            self.graph, self.repeat = model.graph, None
         return self
 
 
@@ -107,6 +108,7 @@ class Trainer:
         loss: Any = None,
         loss_weights: Any = None,
         metrics: Any = None,
+        weighted_metrics: Any = None,
         *,
         device: Any = None,
         conv_algorithm: str | None = None,
@@ -115,17 +117,18 @@ class Trainer:
     ) -> None:
         """Decide how to train. Loss, metrics and trainable weights are those of the last call.
 
-        optimizer       a name or an Optimizer
-        loss            a name, Loss or function (y_true, y_pred) -> Value; a list or dict by output where there are several
-        loss_weights    a number for each output's loss in their sum
-        metrics         a list of names, metrics or functions; a list of lists or a dict by output where there are several
-        device          "cpu", "reference", "auto", or a backend; None takes the default of `fastcnn.set_device`
-        conv_algorithm  of device "cpu": "auto" (the default), "direct" (least rounding), "winograd2" or "winograd4"
-        jit_compile     taken and ignored: everything is compiled
+        optimizer         a name or an Optimizer
+        loss              a name, Loss or function (y_true, y_pred) -> Value; a list or dict by output where there are several
+        loss_weights      a number for each output's loss in their sum
+        metrics           a list of names, metrics or functions; a list of lists or a dict by output where there are several
+        weighted_metrics  the same, of metrics that see sample_weight and class_weight
+        device            "cpu", "reference", "auto", or a backend; None takes the default of `fastcnn.set_device`
+        conv_algorithm    of device "cpu": "auto" (the default), "direct" (least rounding), "winograd2" or "winograd4"
+        jit_compile       taken and ignored: everything is compiled
         """
         _refuse(not_offered)
         chosen = optimizers.get(optimizer)
-        arguments = resolved(loss, loss_weights, metrics)
+        arguments = resolved(loss, loss_weights, metrics, weighted_metrics)
         # For its errors: which output is whose is settled when the graph is known.
         compilation(self.output_names if self.built else ["output"], **arguments)
         options = {} if conv_algorithm is None else {"conv_algorithm": conv_algorithm}
@@ -295,9 +298,12 @@ class Trainer:
         """The outputs for these samples, with as little around them as can be."""
         self._build_for(x)
         runtime = self._ready()
+        if runtime.repeat is not None and runtime.repeat.fits(x):
+            return runtime.repeat(x)
         batch = runtime.programs["predict"].batch(runtime.interface.inputs(x))
         batch.run()
-        return pack(self.output, batch.outputs)
+        runtime.repeat = Repeat(batch) if len(self.inputs) == 1 and isinstance(self.output, KerasTensor) else None
+        return pack(self.output, [output.copy() for output in batch.outputs])
 
     # Weights in files.
 

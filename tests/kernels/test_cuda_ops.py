@@ -185,7 +185,7 @@ def test_narrowed_is_the_conversion_of_the_processor(backend):
 
 def test_only_totals_are_float64():
     allowed = {k.name.split("[")[0] for k in kernels_of_our_ops() if k.allow_f64}
-    assert allowed == {"loss.weighted_loss", "loss.accumulate"}
+    assert allowed == {"loss.weighted_loss", "loss.accumulate", "regularization.penalty"}
 
 
 def test_sums_of_losses_keep_their_digits(backend):
@@ -225,7 +225,7 @@ def test_nan_wins_its_window_and_minus_infinity_is_a_pixel(channels, backend):
     np.testing.assert_array_equal(outputs["argmax"][0, 0, :, 0], [2, 0, 0])
 
 
-@pytest.mark.parametrize("function", ["maximum", "abs"])
+@pytest.mark.parametrize("function", ["maximum", "minimum", "abs"])
 def test_nan_stays_nan(function, backend):
     bad, good = np.full((1, 3), np.nan), np.ones((1, 3))
     if function == "abs":
