@@ -108,8 +108,8 @@ class Counters:
     threads: dict[str, int] = field(default_factory=lambda: defaultdict(int))
     warps: dict[str, int] = field(default_factory=lambda: defaultdict(int))
     flops: int = 0
-    #: by kernel and PTX line
-    traffic: dict[tuple[str, int], Traffic] = field(default_factory=dict)
+    #: by kernel, PTX line and space: an asynchronous copy reads one and writes the other
+    traffic: dict[tuple[str, int, str], Traffic] = field(default_factory=dict)
     #: the kernel that runs now, as launch says
     kernel: str = ""
 
@@ -127,11 +127,11 @@ class Counters:
         if space not in ("global", "shared"):
             return
         matrix = lanes.to_warps(position)
-        matrix = np.where(lanes.active, matrix, matrix.max(axis=1, keepdims=True))
+        matrix = np.where(lanes.active, matrix, -1)
         served = _sectors(matrix) if space == "global" else _wavefronts(matrix, size)
         ideal = _distinct(matrix) * size
         entry = self.traffic.setdefault(
-            (self.kernel, instruction.line), Traffic(instruction.line, instruction.text, space)
+            (self.kernel, instruction.line, space), Traffic(instruction.line, instruction.text, space)
         )
         entry.requests += len(matrix)
         entry.served += int(served.sum())
@@ -152,9 +152,13 @@ class Counters:
 
 
 def _distinct(values: Array) -> Array:
-    """The number of different values in each row."""
-    values = np.sort(values, axis=1)
-    return (np.diff(values, axis=1) != 0).sum(axis=1) + 1
+    """The number of different values in each row, of those that are not negative: the others stand for absent lanes."""
+    return _first_of_equals(np.sort(values, axis=1)).sum(axis=1)
+
+
+def _first_of_equals(values: Array) -> Array:
+    """Where a value in a sorted row is not negative and differs from the one before it."""
+    return (np.diff(values, axis=1, prepend=-1) != 0) & (values >= 0)
 
 
 def _sectors(position: Array) -> Array:
@@ -169,7 +173,7 @@ def _wavefronts(position: Array, size: int) -> Array:
     """
     words = max(1, size // WORD)
     parts = np.sort((position // WORD).reshape(len(position) * words, WARP // words), axis=1)
-    new = np.diff(parts, axis=1, prepend=parts[:, :1] - 1) != 0
+    new = _first_of_equals(parts)
     load = np.zeros((len(parts), BANKS), np.int64)
     rows = np.arange(len(parts))[:, None]
     for word in range(words):
