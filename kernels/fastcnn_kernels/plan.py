@@ -34,14 +34,19 @@ class LaunchList:
         """Name the launches that follow, for printing and profiling."""
         self.labels.append(label)
 
+    @property
+    def step(self) -> int:
+        """The program step whose launches are being appended."""
+        return len(self.labels) - 1
+
     def scratch(self, name: str, shape: tuple[int, ...], dtype: Any = "float32", kind: Kind = "batch") -> Tensor:
         """A tensor that only the current op's launches use."""
-        label = f"{self.labels[-1]}.{name}" if self.labels else name
+        label = f"{self.labels[self.step]}.{name}" if self.labels else name
         return Tensor(label, shape, np.dtype(dtype), kind)
 
     def append(self, launch: Launch) -> None:
         """Add a launch to the current step."""
-        launch.step = len(self.labels) - 1
+        launch.step = self.step
         self.launches.append(launch)
 
     def launches_of(self, step: int) -> list[int]:
