@@ -187,6 +187,11 @@ class CudaPlan(LaunchList):
         else:
             work.launch(self)
 
+    def zeroed(self, name: str, count: int) -> Tensor:
+        """Words of 32 bits, 0 before the first launch, that no other tensor shares memory with."""
+        storage = CudaStorage(self.device, (count,), np.uint32, name)
+        return Tensor(name, (count,), storage.dtype, "plain", storage)
+
     def finalize(self) -> None:
         """Fuse and launch the works, place every tensor in one arena, and resolve every launch's arguments."""
         made = [(t, step) for step, work in self.works.entries for t in work.writes]

@@ -69,7 +69,7 @@ class Works:
         self.aliases[view] = tensor
         self._users = None
 
-    def users(self, tensor: Tensor) -> list[Work]:
+    def users(self, tensor: Tensor) -> list[Any]:
         """The works that read or write a tensor, or a view of it, in order."""
         if self._users is None:
             self._users = {}

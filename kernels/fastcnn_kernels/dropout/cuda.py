@@ -9,6 +9,7 @@ from numba.cuda.types import float32, uint32
 from ..api import Scalars
 from ..device.kernel import CudaKernel, kernel
 from ..device.tiles import quad_grid
+from ..device.works import op
 from ..ptx import load_quad, store_quad
 from ..random.cuda import philox
 from ..random.reference import uniform_limit
@@ -18,15 +19,21 @@ SEED, STEP = 2 * Scalars.SEED, 2 * Scalars.STEP
 """Where the numbers begin in the scalars buffer, in words of 32 bits."""
 
 
+@op("dropout_forward", "y")
 def dropout_forward(plan: Any, x: Any, scalars: Any, y: Any, *, rate: float, op_id: int) -> None:
     """y = x / (1 - rate) where u >= rate, else 0."""
-    arguments = (x, scalars, y, uniform_limit(rate), 1 / (1 - rate), op_id % (1 << 32), x.size)
-    plan.launch(dropout_kernel(), quad_grid(x.size, THREADS), arguments, writes=(y,))
+    _launch(plan, x, scalars, y, rate, op_id)
 
 
+@op("dropout_backward", "dx")
 def dropout_backward(plan: Any, dy: Any, scalars: Any, dx: Any, *, rate: float, op_id: int) -> None:
     """dx = dy / (1 - rate) where u >= rate, else 0."""
-    dropout_forward(plan, dy, scalars, dx, rate=rate, op_id=op_id)
+    _launch(plan, dy, scalars, dx, rate, op_id)
+
+
+def _launch(plan: Any, x: Any, scalars: Any, y: Any, rate: float, op_id: int) -> None:
+    arguments = (x, scalars, y, uniform_limit(rate), 1 / (1 - rate), op_id % (1 << 32), x.size)
+    plan.launch(dropout_kernel(), quad_grid(x.size, THREADS), arguments, writes=(y,))
 
 
 @cache

@@ -2,6 +2,7 @@
 
     Update           what one launch does to all weights of a network; gradients may come as parts, added in order
     optimizer_step   one weight's; one kernel a rule: 12 bytes a weight, and 8 a slot
+    add_parts        rule: gradients that come in parts are added by the step
     step_together    rule: the steps of a plan are one launch
     clip_factor      sums of squares a block, then one block that adds them in order
 
@@ -99,6 +100,18 @@ def optimizer_step(
     limit = math.inf if clipvalue is None else clipvalue
     segment = Segment(w, dw, tuple(slots), factor, weight_decay)
     plan.add(Update(rule, (limit, beta_1, beta_2, 1 - beta_1, 1 - beta_2), [segment], scalars))
+
+
+def add_parts(works: Works) -> None:
+    """Rule: the step adds the parts of a gradient that nobody else reads, so that no launch has to."""
+    for update in works.of(Update):
+        (segment,) = update.segments
+        producer = works.users(segment.dw)[0]
+        if hasattr(producer, "leaving_parts") and works.between(segment.dw, producer, update):
+            found = producer.leaving_parts(segment.dw)
+            if found:
+                works.replace((), found[0], producer)
+                works.replace((), replace(update, segments=[replace(segment, dw=found[1], parts=found[1].shape[0])]), update)
 
 
 def step_together(works: Works) -> None:
@@ -218,7 +231,7 @@ ROW = 11
 def step_kernel(rule: str, summed: bool) -> CudaKernel:
     """The kernel of a rule; `summed` where some gradients come as parts."""
     stepped, slots = inlined(STEPS[rule]), len(RULES[rule])
-    floats_at, variant = pointer_to(float32), f"{rule},summed" if summed else rule
+    floats_at, room, variant = pointer_to(float32), 4 * THREADS, f"{rule},summed" if summed else rule
 
     @kernel("u64*, u64*, u64*, f32, f32, f32, f32, f32", threads=THREADS, registers=64, variant=variant)
     def step(table, owners, scalars, limit, b1, b2, c1, c2):
@@ -230,7 +243,7 @@ def step_kernel(rule: str, summed: bool) -> CudaKernel:
         added in order. A thread takes four weights. Reads 8 and writes 4 bytes a weight, 4 and 4 a slot, 4 more a part.
         """
         if summed:
-            partial = cuda.shared.array(4 * THREADS, float32, alignment=16)
+            partial = cuda.shared.array(room, float32, alignment=16)
         weight, gradient = cuda.local.array(4, float32), cuda.local.array(4, float32)
         x, y, z = cuda.local.array(4, float32), cuda.local.array(4, float32), cuda.local.array(4, float32)
         if scalars[NONFINITE] != 0:

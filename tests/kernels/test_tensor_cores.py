@@ -1,0 +1,263 @@
+"""Products on tensor cores, emulated: against the float64 reference, exactly where numbers are exact in every precision and
+within the precision's bound elsewhere; what they ask of memory; and what ptxas makes of them."""
+
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import pytest
+
+pytest.importorskip("numba_cuda", reason="the GPU's compiler is not installed")
+
+from fastcnn_kernels import trial
+from fastcnn_kernels.cases import Case, arrays, heavy_cases
+from fastcnn_kernels.conv.cuda_behind import Behind
+from fastcnn_kernels.conv.cuda_product import Variant
+from fastcnn_kernels.conv.cuda_tensor import tensor_product_kernel
+from fastcnn_kernels.cuda import CudaBackend
+from fastcnn_kernels.device import tensor
+from fastcnn_kernels.device.assembly import disassemble, faults
+from fastcnn_kernels.device.dry import DryDevice
+from fastcnn_kernels.device.emulated import EmulatedDevice
+from fastcnn_kernels.device.gemm import Tile, tile_for
+from fastcnn_kernels.device.interface import Properties
+from fastcnn_kernels.device.plan import CudaPlan
+from fastcnn_kernels.device.tensor import Panel
+from fastcnn_kernels.emulator import Counters, Traffic
+
+from fastcnn import layers, models, trajectories
+from fastcnn.backends import resolve
+
+from .test_cuda_conv import MEMORY, check, layer, ours, run
+
+PRECISIONS = ("tf32", "bfloat16")
+
+
+def on_tensor_cores(plan: CudaPlan) -> list[str]:
+    """The launches of tensor_product, as they are printed."""
+    return [line for line in plan.describe(0) if line.startswith("conv.tensor_product")]
+
+
+MATRIX = next(case for case in ours() if str(case) == "dense_forward-more_samples_than_a_tile")
+
+
+# ------ results
+
+
+def wide() -> list[Case]:
+    """The cases whose operands tensor cores take, the layers of the tutorials' networks among them."""
+    found = [case for case in (*ours(), *heavy_cases()) if case.op.startswith(("conv_", "dense_"))]
+    return [case for case in found if not any(extent % 4 for extent in case.shapes["w"][-2:])]
+
+
+PLAIN = {
+    "conv_forward-a vector of channels to a vector": "tf32",
+    "conv_backward-two vectors to four, a wide row": "bfloat16",  # several tiles of rows and columns
+    "conv_backward-strided and dilated, channels in fours": "tf32",  # phases, some without taps; scattered rows
+    "conv_forward-two groups of a vector each": "bfloat16",
+    "conv_pool_forward-2x2 kernel": "tf32",
+    "dense_forward-a long sum of few products": "tf32",  # parts
+}
+"""The cases that are run by default, one a code path; all others with `-m exhaustive`."""
+
+
+def marked(case: Case, precision: str) -> Any:
+    usual = PLAIN.get(f"{case.op}-{case.reason}") == precision
+    return pytest.param(case, precision, id=f"{case}-{precision}", marks=[] if usual else [pytest.mark.exhaustive])
+
+
+ALL = [marked(case, precision) for case in wide() for precision in PRECISIONS]
+
+
+def test_the_cases_by_default_are_cases():
+    assert {f"{case.op}-{case.reason}" for case in wide()} >= PLAIN.keys()
+
+
+@pytest.mark.parametrize(("case", "precision"), ALL)
+def test_results_are_exact_where_numbers_are_and_within_the_precision_s_bound_elsewhere(case: Case, precision: str):
+    """Small multiples of 1/4 are numbers of every precision, and their sums are exact: nothing may differ, not the winner of a
+    pool either."""
+    if case.attributes.get("activation") in ("linear", "relu"):
+        exact = replace(case, numbers="grid")
+        got, _ = run(exact, precision=precision)
+        for name, want in trial.run_case(exact, trial.REFERENCE).items():
+            np.testing.assert_array_equal(got[name], want, name)
+    if case.numbers == "normal":
+        check(case, precision=precision)
+
+
+def narrow_group(case: Case) -> bool:
+    return case.attributes.get("groups", 1) > 1 and case.shapes["w"][-1] // case.attributes["groups"] <= 4
+
+
+def test_wide_layers_are_on_tensor_cores():
+    backend = CudaBackend(DryDevice(), "tf32")
+    for case in wide():
+        names = [call.kernel.name for call in trial.build(case, backend).plan.calls]
+        assert narrow_group(case) or any("tensor_product" in name for name in names), case
+
+
+@pytest.mark.parametrize("precision", PRECISIONS)
+def test_operands_are_rounded_and_not_cut_off(precision: str):
+    """A product of numbers that are no numbers of the precision: to the nearest, so that errors have no preferred sign."""
+    case = MATRIX
+    operands = {name: None if value is None else np.abs(value) for name, value in arrays(case).items()}
+    backend = CudaBackend(EmulatedDevice(MEMORY), precision)
+    want = trial.run_case(case, trial.REFERENCE, operands)["y"]
+    errors = (trial.run_case(case, backend, operands)["y"] - want) / want / trial.ROUNDED[precision]
+    assert 0.005 < np.abs(errors).mean() < 0.2
+    assert abs(errors.mean()) < 0.02
+
+
+def test_a_nan_and_an_infinity_go_through():
+    case = next(case for case in ours() if str(case) == "dense_forward-no_bias")
+    operands = arrays(case)
+    operands["x"][3, 5], operands["x"][7, 9] = np.nan, np.inf
+    for precision in PRECISIONS:
+        y = trial.run_case(case, CudaBackend(EmulatedDevice(MEMORY), precision), operands)["y"]
+        assert np.isnan(y[3]).all()
+        assert np.isinf(y[7]).all()
+        assert np.isfinite(np.delete(y, (3, 7), 0)).all()
+
+
+def test_what_is_too_narrow_for_16_bytes_stays_float32():
+    for name in ("conv_backward-T3's first layer, small", "dense_forward-ten classes"):
+        case = next(case for case in ours() if f"{case.op}-{case.reason}" == name)
+        assert not on_tensor_cores(check(case, precision="bfloat16"))
+
+
+@pytest.mark.parametrize(
+    ("rows", "columns", "parts", "expected"),
+    [
+        (1 << 17, 64, 1, tensor.HIGH),  # T4's second layer
+        (1 << 15, 128, 1, tensor.LARGE),  # its third
+        (1 << 13, 128, 1, tensor.MIDDLE),  # its fourth
+        (128, 1500, 16, tensor.HIGH),  # its dense layer: rows are few, but its sums are long
+        (288, 64, 512, tensor.HIGH),  # the second layer's weight gradient
+        (64 * 121, 64, 1, tensor.SMALL),  # T3's second layer at batch 64
+    ],
+)
+def test_tile_for(rows: int, columns: int, parts: int, expected: Tile):
+    assert tile_for(rows, columns, parts=parts, table=tensor.TILES) == expected
+
+
+# ------ memory
+
+
+def all_tiles() -> list[Tile]:
+    return list(dict.fromkeys(tile for tiles in tensor.TILES.values() for tile in tiles))
+
+
+@pytest.mark.parametrize("along", [True, False])
+@pytest.mark.parametrize("extent", [16, 32, 64, 128])
+def test_a_panel_is_a_permutation_of_its_chunks(extent: int, along: bool):
+    panel = Panel(extent, 16, along)
+    lines = panel.nbytes // panel.pitch
+    places = {panel.place.py_func(line, chunk) for line in range(lines) for chunk in range(panel.chunks)}
+    assert places == set(range(0, panel.nbytes, tensor.CHUNK))
+
+
+def quarters(row: Traffic) -> int:
+    """Wavefronts of a request without conflicts, if few of a warp's lanes are left where a tile is ragged."""
+    return 4 if row.text.startswith("ld.shared.v4") else 0
+
+
+@pytest.mark.parametrize(
+    "tile", [pytest.param(t, id=str(t), marks=[pytest.mark.exhaustive] * (t.threads != 64)) for t in all_tiles()]
+)
+@pytest.mark.parametrize("channels", [8, pytest.param(24, marks=pytest.mark.exhaustive)])
+def test_no_bank_conflicts_and_full_sectors(tile: Tile, channels: int, monkeypatch: pytest.MonkeyPatch):
+    """Of every access to shared memory, and of every copy and store: all but the loads of the bias."""
+    monkeypatch.setattr(tensor, "TILES", {1 << 32: (tile,)})
+    for case in layer(channels, 64).values():
+        counters = Counters()
+        _, plan = run(case, EmulatedDevice(MEMORY, counters), "tf32")
+        rows = [row for (kernel, *_), row in counters.traffic.items() if "tensor_product" in kernel]
+        rows = [row for row in rows if not row.text.startswith("ld.global")]
+        assert {row.text.split(".")[0] for row in rows} >= {"cp", "ldmatrix", "st"}
+        assert [str(row) for row in rows if row.served > max(row.ideal, row.requests * quarters(row))] == []
+        assert all(str(tile) in line for line in on_tensor_cores(plan))
+
+
+# ------ compile gates
+
+
+@pytest.mark.parametrize(
+    ("tile", "precision"),
+    [
+        pytest.param(t, p, id=f"{t}-{p}", marks=[pytest.mark.exhaustive] * ((t, p) != (tensor.LARGE, "tf32")))
+        for t in all_tiles()
+        for p in PRECISIONS
+    ],
+)
+def test_gates(tile: Tile, precision: str):
+    passed_back = Behind(through="relu", unpooled=True)
+    variants = [
+        Variant(tile, 2, True, True, pooled=True, bias=True, precision=precision, behind=Behind(dropped=True)),
+        Variant(tile, 3, True, True, transposed=True, scattered=True, precision=precision),
+        Variant(tile, 2, True, True, transposed=True, precision=precision, behind=passed_back),
+        Variant(tile, 3, True, True, gradient=True, precision=precision, sums=True),
+    ]
+    kernels = [tensor_product_kernel(variant) for variant in variants]
+    assert {kernel.targets for kernel in kernels} == {("sm_80", "sm_90a")}
+    assert not [fault for kernel in kernels for target in kernel.targets for fault in faults(kernel, target)]
+
+
+def test_the_machine_code_multiplies_on_tensor_cores():
+    for precision, opcode in (("tf32", "HMMA.1688.F32.TF32"), ("bfloat16", "HMMA.16816.F32.BF16")):
+        sass = disassemble(tensor_product_kernel(Variant(all_tiles()[-1], 2, True, True, precision=precision)).ptx(), "sm_80")
+        assert all(word in sass for word in (opcode, "LDGSTS.E.BYPASS.128", "LDSM.16.M88.4"))
+
+
+def test_turing_refuses_a_precision_that_it_does_not_have():
+    class Turing(EmulatedDevice):
+        def properties(self) -> Properties:
+            return Properties("NVIDIA T4", (7, 5), 40, 16 << 30, 64 << 10)
+
+    CudaBackend(Turing())
+    for precision in PRECISIONS:
+        with pytest.raises(RuntimeError, match=rf"'{precision}' needs a GPU of .* 8.0 or later .*, but NVIDIA T4 has 7.5: use"):
+            CudaBackend(Turing(), precision)
+    kernel = tensor_product_kernel(Variant(all_tiles()[-1], 2, True, True, precision="tf32"))
+    with pytest.raises(RuntimeError, match="requires .target sm_80 or higher"):
+        disassemble(kernel.ptx(), "sm_75")
+
+
+# ------ the option
+
+
+def test_a_precision_that_there_is_not():
+    with pytest.raises(ValueError, match="precision must be one of 'float32', 'tf32', 'bfloat16', got 'float16'"):
+        resolve("emulated", precision="float16")
+    with pytest.raises(ValueError, match="device 'cpu' has no precision: it is an option of 'cuda' and 'emulated'"):
+        resolve("cpu", precision="tf32")
+
+
+def smooth() -> models.Sequential:
+    """All on tensor cores, and without a kink that rounding could cross."""
+    return models.Sequential(
+        [
+            layers.Conv2D(16, (3, 3), activation="tanh", padding="same", input_shape=(8, 8, 4)),
+            layers.AveragePooling2D((2, 2)),
+            layers.Conv2D(24, (2, 2), activation="tanh", strides=2),
+            layers.Flatten(),
+            layers.Dense(20, activation="sigmoid"),
+            layers.Dense(12, activation="softmax"),
+        ]
+    )
+
+
+@pytest.mark.parametrize("precision", PRECISIONS)
+def test_ten_steps_follow_the_float64_reference_within_four_epsilons(precision: str, monkeypatch: pytest.MonkeyPatch):
+    """Losses and weights, in shares of a tensor's largest element."""
+    monkeypatch.setitem(trajectories.NETWORKS, "smooth", trajectories.Network(smooth, (8, 8, 4), 5))
+    share = trajectories.follow("smooth", resolve("emulated", precision=precision), tolerance=4 * trial.ROUNDED[precision])
+    assert 0.001 < share <= 1
+
+
+@pytest.mark.exhaustive
+@pytest.mark.parametrize("precision", PRECISIONS)
+@pytest.mark.parametrize("network", ["Small", "Digits"])
+def test_ten_steps_across_kinks_stay_near_the_float64_reference(network: str, precision: str):
+    """Where rounding decides a ReLU or a maximum, a whole gradient is on one side or the other."""
+    trajectories.follow(network, resolve("emulated", precision=precision), tolerance=32 * trial.ROUNDED[precision])
