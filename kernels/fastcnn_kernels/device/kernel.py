@@ -45,7 +45,8 @@ class CudaKernel:
         self.types = tuple(word.strip() for word in signature.split(","))
         self.threads, self.registers, self.allow_f64 = threads, registers, allow_f64
         self.targets, self.blocks = TARGETS[TARGETS.index(oldest) :], blocks
-        module = function.__module__.split(".")[-2]
+        # The op's folder; of a kernel from elsewhere, its module.
+        module = function.__module__.split(".")[-2:][0]
         self.name = f"{module}.{function.__name__}" + (f"[{variant}]" if variant else "")
         self.entry = re.sub(r"\W+", "_", self.name).strip("_")
         self.__doc__ = function.__doc__
