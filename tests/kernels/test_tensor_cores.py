@@ -182,25 +182,29 @@ def test_no_bank_conflicts_and_full_sectors(tile: Tile, channels: int, monkeypat
 # ------ compile gates
 
 
+KERNELS: dict[str, dict[str, Any]] = {
+    "forward": dict(axes=2, pooled=True, bias=True, activation="relu", behind=Behind(dropped=True)),
+    "expensive activation": dict(axes=2, bias=True, activation="tanh"),
+    "part of a long sum": dict(axes=1, bias=True, activation="relu", behind=Behind(split=True)),
+    "strided data gradient": dict(axes=3, transposed=True, scattered=True),
+    "data gradient": dict(axes=2, transposed=True, behind=Behind(through="relu", unpooled=True)),
+    "weight gradient": dict(axes=3, gradient=True, sums=True),
+}
+GATES = [(tile, precision, name) for tile in all_tiles() for precision in PRECISIONS for name in KERNELS]
+BY_DEFAULT = [(tensor.LARGE, "tf32", "data gradient"), (tensor.HIGH, "bfloat16", "forward")]
+
+
 @pytest.mark.parametrize(
-    ("tile", "precision"),
+    ("tile", "precision", "name"),
     [
-        pytest.param(t, p, id=f"{t}-{p}", marks=[pytest.mark.exhaustive] * ((t, p) != (tensor.LARGE, "tf32")))
-        for t in all_tiles()
-        for p in PRECISIONS
+        pytest.param(*gate, id="-".join(map(str, gate)), marks=[pytest.mark.exhaustive] * (gate not in BY_DEFAULT))
+        for gate in GATES
     ],
 )
-def test_gates(tile: Tile, precision: str):
-    passed_back = Behind(through="relu", unpooled=True)
-    variants = [
-        Variant(tile, 2, True, True, pooled=True, bias=True, precision=precision, behind=Behind(dropped=True)),
-        Variant(tile, 3, True, True, transposed=True, scattered=True, precision=precision),
-        Variant(tile, 2, True, True, transposed=True, precision=precision, behind=passed_back),
-        Variant(tile, 3, True, True, gradient=True, precision=precision, sums=True),
-    ]
-    kernels = [tensor_product_kernel(variant) for variant in variants]
-    assert {kernel.targets for kernel in kernels} == {("sm_80", "sm_90a")}
-    assert not [fault for kernel in kernels for target in kernel.targets for fault in faults(kernel, target)]
+def test_gates(tile: Tile, precision: str, name: str):
+    kernel = tensor_product_kernel(Variant(tile, wide_in=True, wide_out=True, precision=precision, **KERNELS[name]))
+    assert kernel.targets == ("sm_80", "sm_90a")
+    assert not [fault for target in kernel.targets for fault in faults(kernel, target)]
 
 
 def test_the_machine_code_multiplies_on_tensor_cores():
@@ -247,7 +251,7 @@ def smooth() -> models.Sequential:
     )
 
 
-@pytest.mark.parametrize("precision", PRECISIONS)
+@pytest.mark.parametrize("precision", ["tf32", pytest.param("bfloat16", marks=pytest.mark.exhaustive)])
 def test_ten_steps_follow_the_float64_reference_within_four_epsilons(precision: str, monkeypatch: pytest.MonkeyPatch):
     """Losses and weights, in shares of a tensor's largest element."""
     monkeypatch.setitem(trajectories.NETWORKS, "smooth", trajectories.Network(smooth, (8, 8, 4), 5))
