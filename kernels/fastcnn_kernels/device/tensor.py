@@ -53,7 +53,7 @@ def _tile(rows: int, columns: int, warp_rows: int, warp_columns: int, registers:
 
 DEPTH = 16
 # block, warp, registers of a thread
-LARGE, HIGH = _tile(128, 128, 64, 64, 248), _tile(128, 64, 64, 32, 168)
+LARGE, HIGH = _tile(128, 128, 64, 64, 255), _tile(128, 64, 64, 32, 168)
 MIDDLE, SMALL = _tile(64, 64, 32, 32, 112), _tile(32, 32, 16, 32, 96)
 TILES: Tiles = {
     32: (_tile(128, 32, 32, 32, 120), _tile(64, 32, 16, 32, 96), SMALL),
