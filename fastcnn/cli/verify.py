@@ -57,7 +57,8 @@ def checks(backend: Any, exhaustive: bool) -> list[Any]:
     from fastcnn_kernels.verify import adjoint_checks, chosen, op_checks, registered_checks
 
     cases = chosen(backend, exhaustive)
-    return [*op_checks(backend, cases), *registered_checks(backend, all_cases()), *adjoint_checks(backend, cases), *trajectories.checks(backend, exhaustive)]
+    of_ops = [*op_checks(backend, cases), *registered_checks(backend, all_cases()), *adjoint_checks(backend, cases)]
+    return [*of_ops, *trajectories.checks(backend, exhaustive)]
 
 
 def _performed(checks: list[Any]) -> list[Any]:

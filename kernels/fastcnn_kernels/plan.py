@@ -20,6 +20,13 @@ class Launch:
     payload: Any
     parallel: str = "serial"
     extent: int = 0
+    flops: int | None = None
+    """Floating-point operations, where the op that asked for it knows them."""
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes of what it reads and writes, each tensor once."""
+        return sum(tensor.nbytes for tensor in dict.fromkeys((*self.reads, *self.writes)))
 
 
 @dataclass

@@ -33,7 +33,8 @@ class Entry:
 def rank(case: Case, backend: Any) -> list[Entry]:
     """Ours and the registered kernels that claim the case, the cheapest first."""
     entries = [_entry(OURS, (), case, backend)]
-    entries += [_entry(one.name, (one,), case, backend) for one in registrations(kind_of(backend)) if _claims(one, case, backend)]
+    claiming = [one for one in registrations(kind_of(backend)) if _claims(one, case, backend)]
+    entries += [_entry(one.name, (one,), case, backend) for one in claiming]
     return sorted(entries, key=lambda entry: entry.cost)
 
 

@@ -262,6 +262,11 @@ class Product:
         return self.x.shape[0] * prod(walk.rows for walk in self.walks)
 
     @property
+    def flops(self) -> int:
+        """Two for each product of a term."""
+        return 2 * self.rows * self.columns * self.groups * self.terms
+
+    @property
     def terms(self) -> int:
         """Terms of a sum."""
         return self.channels * prod(walk.taps for walk in self.walks)
@@ -403,6 +408,11 @@ class WeightGradient:
     def writes(self) -> tuple[Tensor, ...]:
         """The sums, or their parts."""
         return tuple(t for t in (self.dw_parts or self.dw, self.db_parts or self.db) if t is not None)
+
+    @property
+    def flops(self) -> int:
+        """Two for each weight and pixel."""
+        return 2 * self.dw.size * self.x.shape[0] * prod(self.c.outputs)
 
     def leaving_parts(self, tensor: Tensor) -> "tuple[WeightGradient, Tensor] | None":
         """The same work with the sum `tensor`, dw or db, left in parts, and these parts; None where there is but one."""

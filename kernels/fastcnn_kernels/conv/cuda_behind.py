@@ -73,6 +73,11 @@ class Behind:
     through: str = ""
     unpooled: bool = False
 
+    @property
+    def long(self) -> bool:
+        """Whether it takes many instructions an element."""
+        return self.dropped or self.unpooled
+
     def __str__(self) -> str:
         words = [name for name in ("split", "dropped", "unpooled") if getattr(self, name)]
         return ",".join([*words, *([f"through {self.through}"] if self.through else [])])

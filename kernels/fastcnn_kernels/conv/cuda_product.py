@@ -125,7 +125,11 @@ def product_kernel(variant: Variant) -> CudaKernel:
     (_, grid_columns), (a_pitch, b_pitch) = tile.thread_grid, tile.pitches
     a_size, b_size = depth * a_pitch, depth * b_pitch
     a_buffers, b_buffers = 2 * a_size, 2 * b_size
+    looped, held, threads, fours = variant.behind.long and not pooled, tile.outputs // 4, tile.threads, tile.thread_columns // 4
+    shared_floats = max(a_buffers + b_buffers, outputs * threads if looped else 0)
+    next_rows, next_columns = 4 * tile.thread_grid[0], 4 * tile.thread_grid[1]
     share = Share(tile.thread_rows, 4, 4 * tile.thread_grid[0], tile.thread_columns, 4, 4 * tile.thread_grid[1])
+    share = Share(1, 4, 4, 4, 4, 4) if looped else share
     pixel, multiply, finish = pixel_of(axes), multiply_step(tile), epilogue(share, variant)
     split, add_parts = variant.behind.split, combine(outputs, tile.threads)
     get_a, get_b_across, get_b = fetch(a_vector), fetch(b_vector), get_lines(b_copied)
@@ -149,8 +153,7 @@ def product_kernel(variant: Variant) -> CudaKernel:
         term for 2*rows*columns FLOPs. While a step is multiplied, the next one is on its way to registers; with two buffers of
         shared memory one barrier a step is enough.
         """
-        a_tile = cuda.shared.array(a_buffers, float32, alignment=16)
-        b_tile = cuda.shared.array(b_buffers, float32, alignment=16)
+        shared = cuda.shared.array(shared_floats, float32, alignment=16)
         total = cuda.local.array(outputs, float32)
         a_next, b_next = cuda.local.array(a_values, float32), cuda.local.array(b_values, float32)
         base, at_d = cuda.local.array(a_lines, uint32), cuda.local.array(a_lines, uint32)
@@ -205,9 +208,10 @@ def product_kernel(variant: Variant) -> CudaKernel:
                 get_b(b_next, w, line, end, column, columns, uint32(group * columns), filters)
             if step > 0:
                 last = uint32((step + 1) % 2)
-                multiply(total, a_tile, uint32(last * a_size + a_get), b_tile, uint32(last * b_size + b_get))
-            put_a(a_tile, uint32(step % 2 * a_size + a_put), a_next)
-            put_b(b_tile, uint32(step % 2 * b_size + b_put), b_next)
+                b_from = uint32(a_buffers + last * b_size + b_get)
+                multiply(total, shared, uint32(last * a_size + a_get), shared, b_from)
+            put_a(shared, uint32(step % 2 * a_size + a_put), a_next)
+            put_b(shared, uint32(a_buffers + step % 2 * b_size + b_put), b_next)
             cuda.syncthreads()
             term, channel = uint32(term + depth), uint32(channel + depth)
             t_d, t_h, t_w, channel = next_tap(t_d, t_h, t_w, channel, channels, taps_h, taps_w)
@@ -215,12 +219,26 @@ def product_kernel(variant: Variant) -> CudaKernel:
         whole = True
         if split:
             number = uint32((cuda.blockIdx.x * cuda.gridDim.y + cuda.blockIdx.y) * groups + group)
-            whole = add_parts(total, a_tile, extra, number, part, uint32(cuda.gridDim.z // groups))
-        if whole:
+            whole = add_parts(total, shared, extra, number, part, uint32(cuda.gridDim.z // groups))
+        if whole and not looped:
             finish(
                 total, uint32(row_0 + a_get), uint32(column_0 + b_get), rows, columns, group, b, y, argmax, alpha,
                 OD, OH, OW, y_channels, y_0, y_n, y_d, y_h, y_w, extra,
             )  # fmt: skip
+        if whole and looped:
+            # What is long would not be unrolled, and registers cannot be counted through: a loop needs memory.
+            mine = cuda.local.array(4, float32)
+            cuda.syncthreads()
+            for i in range(outputs):
+                shared[uint32(i * threads + thread)] = total[i]
+            for i in range(held):
+                for e in range(4):
+                    mine[e] = shared[uint32((4 * i + e) * threads + thread)]
+                row, column = uint32(i // fours), uint32(column_0 + b_get + i % fours * next_columns)
+                finish(
+                    mine, uint32(row_0 + a_get + row // 4 * next_rows + row % 4), column, rows, columns, group, b, y, argmax,
+                    alpha, OD, OH, OW, y_channels, y_0, y_n, y_d, y_h, y_w, extra,
+                )  # fmt: skip
 
     return product
 

@@ -145,7 +145,7 @@ class KernelLaunch:
 
     def launch(self, plan: "CudaPlan") -> None:
         """Append it."""
-        plan.append(Launch(self.kernel.name, 0, self.reads, self.writes, self, "grid"))
+        plan.append(Launch(self.kernel.name, 0, self.reads, self.writes, self, "grid", flops=plan.flops))
 
 
 class CudaPlan(LaunchList):
@@ -159,6 +159,7 @@ class CudaPlan(LaunchList):
         self.replay: Callable[[], None] | None = None
         self.runs = 0
         self._launching: int | None = None
+        self.flops: int | None = None
 
     @property
     def step(self) -> int:
@@ -198,7 +199,7 @@ class CudaPlan(LaunchList):
         for rule in self.rules:
             rule(self.works)
         for step, work in self.works.entries:
-            self._launching = step
+            self._launching, self.flops = step, getattr(work, "flops", None)
             work.launch(self)
         self._place(made)
         external = {t for launch in self.launches for t in (*launch.reads, *launch.writes) if t.kind == "external"}
