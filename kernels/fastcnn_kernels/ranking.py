@@ -80,7 +80,8 @@ def _instructions(prepared: Trial, device: Any) -> int:
 def seconds(action: Callable[[], None], device: Any = None, repeats: int = 7, least: float = 1e-3) -> float:
     """The median of `repeats` means, each over so many runs that it takes `least` seconds. `device` is waited for."""
     wait = device.synchronize if device is not None else nullcontext
-    times, runs = [], 1
+    times: list[float] = []
+    runs = 1
     while len(times) < repeats:
         wait()
         began = time.perf_counter()

@@ -6,7 +6,9 @@ import pytest
 pytest.importorskip("numba_cuda", reason="CUDA kernels are compiled with the packages of fastcnn[cuda13]")
 
 from fastcnn_kernels import cuda as cuda_backend
+from fastcnn_kernels.conv import cuda as conv
 from fastcnn_kernels.cuda import CudaBackend
+from fastcnn_kernels.device import gemm
 from fastcnn_kernels.device.dry import DryDevice
 from fastcnn_kernels.device.emulated import EmulatedDevice
 from fastcnn_kernels.device.plan import CudaPlan
@@ -21,6 +23,7 @@ SETTINGS = {
     "TutorialCIFAR10": ((32, 32, 3), 128, 28),
 }
 """Picture, batch, and how many kernels a step may have."""
+TILES = list(dict.fromkeys(tile for tiles in gemm.TILES.values() for tile in tiles))
 
 
 def step(model, x, y):
@@ -109,6 +112,22 @@ def test_fusion_changes_nothing_but_rounding(fused):
 def test_a_fused_step_follows_the_reference_as_its_learning_rate_changes(fused):
     assert fused[2].plan.replay is not None
     assert_alike(fused, trained(ReferenceBackend(np.float64)), 1e-4)
+
+
+@pytest.mark.parametrize(
+    "tile",
+    [pytest.param(t, id=str(t), marks=[pytest.mark.exhaustive] * ((t.rows, t.columns) != (128, 64))) for t in TILES],
+)
+def test_what_is_behind_products_of_every_tile(tile, monkeypatch):
+    """With sums in parts, which the last block adds before all else."""
+    monkeypatch.setattr(gemm, "TILES", {1 << 32: (tile,)})
+    monkeypatch.setattr(conv, "LEAST_TERMS", 20)
+    ours = trained(CudaBackend(EmulatedDevice(MEMORY)), steps=1)
+    names = [launch.kernel for launch in ours[2].plan.launches if "product" in launch.kernel]
+    assert all(f"[{tile}" in name for name in names)
+    assert any("split,dropped" in name for name in names)
+    assert any("split,unpooled" in name for name in names)
+    assert_alike(ours, trained(ReferenceBackend(np.float64), steps=1), 1e-4)
 
 
 def test_everything_is_behind_products(fused):

@@ -59,7 +59,7 @@ def test_the_reference_has_no_kernels(capsys):
 
 
 class TestEmulated:
-    @pytest.fixture(scope="class", autouse=True)
+    @pytest.fixture(autouse=True)
     def packages(self):
         pytest.importorskip("numba_cuda", reason="CUDA kernels are compiled with the packages of fastcnn[cuda13]")
 
