@@ -7,8 +7,9 @@
     sample     some elements of its results, to compare
 
 One layer is a program of gathers, the convolution, its gradients, and exports, run step by step: what is timed is the one step
-that is the forward or the backward pass. Its operands lie where they lie inside a network, in blocks of 16 channels, for the
-whole batch. Packing or transforming the weights belongs to the step: training does it anew every time.
+that is the forward or the backward pass. Its operands lie where they lie inside a network, in blocks of 16 channels or,
+pictures of few, channels-last, for the whole batch. Packing or transforming the weights belongs to the step: training does it
+anew every time.
 """
 
 import platform
@@ -96,7 +97,7 @@ class Layer:
 
 
 def _lower(shape: LayerShape) -> tuple[Any, dict[str, Any]]:
-    """The layer's steps, and its results by name. Exports at the end keep what is read in memory of its own until then."""
+    """The layer's steps, and its results by name. Exports at the end keep them in memory of their own until then."""
     from fastcnn import ops
     from fastcnn.program.gradients import Differentiator
     from fastcnn.program.lowering import Lowered
@@ -115,7 +116,7 @@ def _lower(shape: LayerShape) -> tuple[Any, dict[str, Any]]:
         results = {"y": y, "dw": gradients[kernel], "db": gradients[bias]}
         if shape.input_gradient:
             results["dx"] = back.contributions[x][0]
-        for value in (x, dy, *(value for name, value in results.items() if name in ("y", "dx"))):
+        for value in (value for name, value in results.items() if name in ("y", "dx")):
             destination = Value(value.shape, value.dtype, f"{value.name} outside", "external")
             trace.append("export", {"x": value, "destination": destination})
             lowered.outputs.append(destination)

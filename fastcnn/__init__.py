@@ -1,7 +1,8 @@
 """fastcnn: small convolutional networks on kernels written in Python, under Keras 3's names.
 
     layers models applications   what networks are made of
-    losses optimizers metrics callbacks initializers activations   what training is made of
+    losses optimizers metrics callbacks                            what training is made of
+    initializers activations regularizers constraints              what layers are made of
     datasets utils               data, seeds, checks
     explain                      what a trained network computes, looks at, and finds alike
     ops                          what custom layers and losses are composed of
@@ -16,8 +17,8 @@ from .backends import get_device, get_num_threads, set_device, set_num_threads
 __version__ = "0.1.0"
 
 _MODULES = (
-    "activations", "applications", "callbacks", "datasets", "explain", "initializers", "layers", "losses", "metrics", "models",
-    "ops", "optimizers", "utils",
+    "activations", "applications", "callbacks", "constraints", "datasets", "explain", "initializers", "layers", "losses",
+    "metrics", "models", "ops", "optimizers", "regularizers", "utils",
 )  # fmt: skip
 __all__ = ["get_device", "get_num_threads", "set_device", "set_num_threads", *_MODULES]
 

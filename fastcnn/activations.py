@@ -4,11 +4,31 @@ from collections.abc import Callable
 from typing import Any
 
 from . import ops
-from .ops import leaky_relu, relu, sigmoid, softmax, tanh
+from .ops import (
+    elu,
+    gelu,
+    hard_sigmoid,
+    hard_silu,
+    leaky_relu,
+    mish,
+    relu,
+    relu6,
+    selu,
+    sigmoid,
+    silu,
+    softmax,
+    softplus,
+    softsign,
+    tanh,
+)
 from .trace import Value
 from .utils.custom_objects import find
 
-__all__ = ["linear", "relu", "leaky_relu", "sigmoid", "tanh", "softmax", "get", "serialize"]
+__all__ = [
+    "linear", "relu", "leaky_relu", "sigmoid", "tanh", "softmax",
+    "elu", "selu", "gelu", "silu", "softplus", "softsign", "hard_sigmoid", "hard_silu", "relu6", "mish", "exponential",
+    "get", "serialize",
+]  # fmt: skip
 
 Activation = Callable[[Value], Value]
 
@@ -18,7 +38,16 @@ def linear(x: Value) -> Value:
     return ops.activation(x, "linear")
 
 
-_KNOWN: dict[str, Activation] = {f.__name__: f for f in (linear, relu, leaky_relu, sigmoid, tanh, softmax)}
+def exponential(x: Value) -> Value:
+    """e to the x."""
+    return ops.exp(x)
+
+
+_FUNCTIONS: tuple[Activation, ...] = (
+    linear, relu, leaky_relu, sigmoid, tanh, softmax, elu, selu, gelu, silu, softplus, softsign, hard_sigmoid,
+    hard_silu, relu6, mish, exponential,
+)  # fmt: skip
+_KNOWN: dict[str, Activation] = {f.__name__: f for f in _FUNCTIONS} | {"swish": silu, "hard_swish": hard_silu}
 
 
 def get(identifier: str | Activation | None) -> Activation:

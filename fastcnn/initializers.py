@@ -205,7 +205,9 @@ _CLASSES: dict[str, type[Initializer]] = {
         GlorotUniform, GlorotNormal, HeUniform, HeNormal, LecunUniform, LecunNormal,
     )
 }  # fmt: skip
-_KNOWN = {**{snake_case(name): c for name, c in _CLASSES.items()}, **_CLASSES}
+_KNOWN = {
+    **{snake_case(name): c for name, c in _CLASSES.items()}, **_CLASSES, "uniform": RandomUniform, "normal": RandomNormal,
+}  # fmt: skip
 
 
 def get(identifier: Any) -> Callable[..., Any]:

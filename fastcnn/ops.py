@@ -3,21 +3,23 @@
 Each takes the values of the open trace, checks shapes, appends one step and returns its result. Shapes are channels-last with
 the batch axis first, (N, [D, [H,]] W, C); errors show the arithmetic.
 
-    products        conv conv_transpose depthwise_conv dense
+    products        conv conv_transpose depthwise_conv dense scale embedding
     pooling         max_pool average_pool global_max_pool global_average_pool
-    normalisation   batch_normalization
+    normalisation   batch_normalization group_normalization layer_normalization
     activations     relu leaky_relu sigmoid tanh softmax activation
-    elementwise     add subtract multiply maximum add_n affine square abs exp log dropout
+                    elu selu gelu silu softplus softsign hard_sigmoid hard_silu relu6 mish
+    elementwise     add subtract multiply maximum minimum add_n affine square abs exp log step
+                    dropout gaussian_noise
     shape           reshape flatten concatenate mean transpose pad upsample
     augmentation    random_affine random_brightness random_contrast random_erasing
-    losses          crossentropy softmax_crossentropy binary_crossentropy sigmoid_crossentropy
+    losses          crossentropy softmax_crossentropy binary_crossentropy sigmoid_crossentropy pointwise_loss
 """
 
 import math
 from collections.abc import Sequence
 from typing import Any
 
-from fastcnn_kernels.api import FILL_MODES, INTERPOLATIONS, TRANSFORMS
+from fastcnn_kernels.api import FILL_MODES, INTERPOLATIONS, POINTWISE_LOSSES, TRANSFORMS
 
 from .trace import Value, current_trace
 from .utils.suggest import unknown
@@ -25,13 +27,16 @@ from .variables import Variable
 
 Spatial = int | Sequence[int]
 __all__ = [
-    "conv", "conv_transpose", "depthwise_conv", "dense",
+    "conv", "conv_transpose", "depthwise_conv", "dense", "scale", "embedding",
     "max_pool", "average_pool", "global_max_pool", "global_average_pool", "batch_normalization",
+    "group_normalization", "layer_normalization",
     "relu", "leaky_relu", "sigmoid", "tanh", "softmax", "activation",
-    "add", "subtract", "multiply", "maximum", "add_n", "affine", "square", "abs", "exp", "log", "dropout",
+    "elu", "selu", "gelu", "silu", "softplus", "softsign", "hard_sigmoid", "hard_silu", "relu6", "mish",
+    "add", "subtract", "multiply", "maximum", "minimum", "add_n", "affine", "square", "abs", "exp", "log", "step", "dropout",
+    "gaussian_noise",
     "reshape", "flatten", "concatenate", "mean", "transpose", "pad", "upsample",
     "random_affine", "random_brightness", "random_contrast", "random_erasing",
-    "crossentropy", "softmax_crossentropy", "binary_crossentropy", "sigmoid_crossentropy",
+    "crossentropy", "softmax_crossentropy", "binary_crossentropy", "sigmoid_crossentropy", "pointwise_loss",
 ]  # fmt: skip
 
 
@@ -202,6 +207,20 @@ def dense(x: Value, kernel: Any, bias: Any = None) -> Value:
     return _emit("dense_forward", dict(x=x, w=kernel, b=bias), attributes, (*x.shape[:-1], kernel.shape[1]))
 
 
+def scale(x: Value, gamma: Any, beta: Any = None) -> Value:
+    """gamma[c] * x[..., c] + beta[c], a depthwise convolution of one pixel. gamma (C,); beta (C,) or None."""
+    rank = max(1, len(x.shape) - 2)
+    kernel = current_trace().new((*(1,) * (rank + 1), gamma.size), kind="parameter")
+    current_trace().append("reshape_parameters", dict(x=gamma, y=kernel))
+    image = x if len(x.shape) > 2 else reshape(x, (1, -1))
+    return reshape(conv(image, kernel, beta, groups=gamma.size), _known(x))
+
+
+def embedding(x: Value, table: Any) -> Value:
+    """(N, ..., features): rows of table (count, features) by the whole numbers x (N, ...), NaN where there is no such row."""
+    return _emit("embedding_forward", dict(x=x, w=table), {}, (*x.shape, table.shape[-1]))
+
+
 # Pooling.
 
 
@@ -272,6 +291,18 @@ def batch_normalization(
     return _emit("batch_norm_forward", {**reads, **writes}, attributes, x.shape)
 
 
+def group_normalization(x: Value, groups: int, epsilon: float = 1e-3) -> Value:
+    """(x - mean) / sqrt(variance + epsilon), over all pixels and the neighbouring channels of each of `groups` groups."""
+    if groups < 1 or _known(x)[-1] % groups:
+        raise ValueError(f"{x.shape[-1]} channels cannot be cut into {groups} groups of one size")
+    return _emit("group_norm_forward", dict(x=x), dict(groups=groups, by_pixel=False, epsilon=float(epsilon)), x.shape)
+
+
+def layer_normalization(x: Value, epsilon: float = 1e-3) -> Value:
+    """(x - mean) / sqrt(variance + epsilon), over the last axis."""
+    return _emit("group_norm_forward", dict(x=x), dict(groups=1, by_pixel=True, epsilon=float(epsilon)), x.shape)
+
+
 # Activations.
 
 
@@ -303,6 +334,58 @@ def tanh(x: Value) -> Value:
 def softmax(x: Value) -> Value:
     """exp(x) normalised to sum 1 over the last axis."""
     return _emit("softmax_forward", dict(x=x), {}, x.shape)
+
+
+def elu(x: Value, alpha: float = 1.0) -> Value:
+    """x where positive, alpha * (e^x - 1) elsewhere (Clevert, Unterthiner and Hochreiter 2016)."""
+    if alpha == 1:
+        return _unary("elu", x)
+    return relu(x) + affine(_unary("elu", -relu(-x)), alpha)
+
+
+def selu(x: Value) -> Value:
+    """1.0507 * elu(x, 1.67326): its outputs tend to mean 0 and variance 1 (Klambauer et al. 2017)."""
+    return _unary("selu", x)
+
+
+def gelu(x: Value, approximate: bool = False) -> Value:
+    """x times the share of the standard normal distribution below x; `approximate` by tanh (Hendrycks and Gimpel 2016)."""
+    return _unary("gelu_tanh" if approximate else "gelu", x)
+
+
+def silu(x: Value) -> Value:
+    """x * sigmoid(x), also called swish."""
+    return _unary("silu", x)
+
+
+def softplus(x: Value) -> Value:
+    """log(1 + e^x)."""
+    return _unary("softplus", x)
+
+
+def softsign(x: Value) -> Value:
+    """x / (1 + |x|)."""
+    return _unary("softsign", x)
+
+
+def hard_sigmoid(x: Value) -> Value:
+    """x / 6 + 1/2, limited to 0 ... 1."""
+    return _unary("hard_sigmoid", x)
+
+
+def hard_silu(x: Value) -> Value:
+    """x * hard_sigmoid(x), also called hard swish (Howard et al. 2019)."""
+    return _unary("hard_silu", x)
+
+
+def relu6(x: Value) -> Value:
+    """min(max(x, 0), 6)."""
+    return _unary("relu6", x)
+
+
+def mish(x: Value) -> Value:
+    """x * tanh(softplus(x)) (Misra 2019)."""
+    return _unary("mish", x)
 
 
 # Elementwise.
@@ -339,6 +422,11 @@ def maximum(a: Value, b: Value) -> Value:
     return _binary("maximum", a, b)
 
 
+def minimum(a: Value, b: Value) -> Value:
+    """The smaller of a and b, elementwise; a takes the gradient of a tie."""
+    return _binary("minimum", a, b)
+
+
 def add_n(xs: Sequence[Value]) -> Value:
     """The sum of tensors of one shape, from left to right."""
     shapes = {x.shape for x in xs}
@@ -371,11 +459,23 @@ def log(x: Value) -> Value:
     return _unary("log", x)
 
 
-def dropout(x: Value, rate: float) -> Value:
-    """Zero a share `rate` of the elements and scale the others by 1 / (1 - rate)."""
+def step(x: Value) -> Value:
+    """1 where x is positive, else 0; it has no slope."""
+    return _unary("step", x)
+
+
+def dropout(x: Value, rate: float, by_channel: bool = False) -> Value:
+    """Zero a share `rate` of the elements, or of the channels of a sample whole, and scale the others by 1 / (1 - rate)."""
     trace = current_trace()
-    attributes = dict(rate=float(rate), op_id=trace.next_random_id())
+    attributes: dict[str, Any] = dict(rate=float(rate), op_id=trace.next_random_id(), by_channel=by_channel)
     return _emit("dropout_forward", dict(x=x, scalars=trace.scalars), attributes, x.shape)
+
+
+def gaussian_noise(x: Value, stddev: float, multiplicative: bool = False) -> Value:
+    """x + stddev * z, or x * (1 + stddev * z), z from the standard normal distribution, another one for each element."""
+    trace = current_trace()
+    attributes = dict(stddev=float(stddev), multiplicative=multiplicative, op_id=trace.next_random_id())
+    return _emit("gaussian_noise", dict(x=x, scalars=trace.scalars), attributes, x.shape)
 
 
 # Shape.
@@ -561,9 +661,13 @@ def _stream(seed: int | None) -> dict[str, Any]:
 # Losses: one number a sample.
 
 
-def crossentropy(y_true: Value, probabilities: Value) -> Value:
-    """-log of the probability of the class: y_true one-hot (N, ..., C) or class numbers (N, ...)."""
-    return _emit("crossentropy_forward", dict(y=probabilities, labels=y_true), {}, y_true.shape[:1], "loss")
+def crossentropy(y_true: Value, probabilities: Value, focus: float = 0.0) -> Value:
+    """-log of the probability of the class: y_true one-hot (N, ..., C) or class numbers (N, ...).
+
+    focus   the logarithm of p counts (1 - p)^focus times
+    """
+    attributes = dict(focus=float(focus)) if focus else {}
+    return _emit("crossentropy_forward", dict(y=probabilities, labels=y_true), attributes, y_true.shape[:1], "loss")
 
 
 def softmax_crossentropy(y_true: Value, logits: Value) -> Value:
@@ -581,3 +685,14 @@ def sigmoid_crossentropy(y_true: Value, logits: Value) -> Value:
     """binary_crossentropy of sigmoid(logits), computed together so that nothing overflows."""
     y = current_trace().new(logits.shape)
     return _emit("sigmoid_crossentropy_forward", dict(x=logits, labels=y_true, y=y), {}, y_true.shape[:1], "loss")
+
+
+def pointwise_loss(y_true: Value, y_pred: Value, function: str, parameters: Sequence[float] = ()) -> Value:
+    """The mean over a sample's elements of a function of prediction and label, one of POINTWISE_LOSSES of
+    fastcnn_kernels.api."""
+    if function not in POINTWISE_LOSSES:
+        raise unknown("pointwise loss", function, POINTWISE_LOSSES)
+    attributes = dict(function=function, parameters=tuple(map(float, parameters)))
+    if y_true.shape != y_pred.shape:
+        raise ValueError(f"labels and predictions must have one shape, got {y_true.shape} and {y_pred.shape}")
+    return _emit("pointwise_loss_forward", dict(y=y_pred, labels=y_true), attributes, y_true.shape[:1], "loss")

@@ -12,6 +12,9 @@ class Variable:
 
     Its value lives on the host until a model is compiled; then in the memory of the backend it was last bound to. `value`
     and `assign` always speak of the logical, C-ordered array.
+
+    regularizer   a penalty that is part of the loss, None or one of `regularizers`
+    constraint    what is done to it after every step of training, None or one of `constraints`
     """
 
     def __init__(self, value: Any, *, trainable: bool = True, name: str = "variable"):
@@ -20,6 +23,8 @@ class Variable:
         self.trainable = trainable
         self.name = name
         self.kind: Kind = "parameter"
+        self.regularizer: Any = None
+        self.constraint: Any = None
         self.backend: Any = None
         self.storage: Any = None
 

@@ -1,6 +1,6 @@
 """The command `fastcnn`: one module a command, and `main`, which finds it.
 
-train evaluate predict explain search summary devices kernels roofline verify warmup
+train evaluate predict explain search summary doctor devices kernels roofline verify warmup
             the commands: each has `describe(parser)` and `run(arguments) -> exit code`
 arguments   the parser that all share: its errors, its kinds of values
 recipes     what is trained how where nothing else is said; `Options`, all choices of one run
@@ -29,6 +29,7 @@ COMMANDS = {
     "explain": "draw what a network computes, and what it looks at",
     "search": "find the pictures that are most like another",
     "summary": "show a network's layers, shapes and costs",
+    "doctor": "find what is wrong with this machine, a network or data, and say how to mend it",
     "devices": "show what can be computed on here, and why not",
     "kernels": "show the CUDA kernels, and what compilers make of them",
     "roofline": "hold every kernel of a network against what the device can do",

@@ -81,12 +81,13 @@ def saved_model(path: str) -> tuple[Any, Mapping[str, Any]]:
 
     Raises FileNotFoundError where there is no model, ValueError for a damaged one.
     """
-    file = _model_file(Path(path))
+    file = model_file(Path(path))
     notes = file.with_name("run.toml")
     return load_model(file, compile=False), tomllib.loads(notes.read_text("utf-8")) if notes.exists() else {}
 
 
-def _model_file(path: Path) -> Path:
+def model_file(path: Path) -> Path:
+    """The file of the model in a run folder, or the file itself. FileNotFoundError where there is none."""
     if not path.exists():
         raise FileNotFoundError(f"{path}: there is no such run folder or model file; fastcnn train makes them")
     if not path.is_dir():

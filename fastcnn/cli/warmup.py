@@ -8,9 +8,8 @@ from typing import Any
 
 from fastcnn import applications
 from fastcnn.cli.arguments import Parser
+from fastcnn.cli.kernels import SIZES
 from fastcnn.cli.machine import duration
-
-BATCH_SIZE = 32
 
 
 def describe(parser: Parser) -> None:
@@ -18,21 +17,21 @@ def describe(parser: Parser) -> None:
 
 
 def run(arguments: Any) -> int:
-    """Compile every kernel, and train one step of each network, which compiles what is made for its shapes."""
+    """Compile every kernel, and train a step of the tutorials' networks, which compiles what is made for their shapes."""
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
     began = time.perf_counter()
     kernels = _kernels()
     columns = (TextColumn("{task.description:40}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
     with Progress(*columns) as progress:
-        task = progress.add_task("", total=len(kernels) + len(applications.MODELS))
+        task = progress.add_task("", total=len(kernels) + len(SIZES))
         for kernel in kernels:
             progress.update(task, description=kernel.name)
             assert kernel.address  # asking for it compiles the kernel
             progress.advance(task)
-        for name, build in applications.MODELS.items():
+        for name, batch_size in SIZES.items():
             progress.update(task, description=f"{name}: one training step")
-            _train_one_step(build())
+            _train_one_step(applications.get(name)(), batch_size)
             progress.advance(task)
     print(f"{len(_kernels())} kernels are ready ({duration(time.perf_counter() - began)})")
     return 0
@@ -46,8 +45,8 @@ def _kernels() -> list[Any]:
     return list(kernel.registry)
 
 
-def _train_one_step(model: Any) -> None:
+def _train_one_step(model: Any, batch_size: int) -> None:
     import numpy as np
 
     model.compile(optimizer="adam", loss="sparse_categorical_crossentropy", metrics=["accuracy"], device="cpu")
-    model.train_on_batch(np.zeros((BATCH_SIZE, *model.input_shape[1:]), np.float32), np.zeros(BATCH_SIZE, np.int64))
+    model.train_on_batch(np.zeros((batch_size, *model.input_shape[1:]), np.float32), np.zeros(batch_size, np.int64))

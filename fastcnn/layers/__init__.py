@@ -5,16 +5,18 @@ core             Input InputLayer Dense Flatten Reshape Permute RepeatVector
 convolutional    Conv1D Conv2D Conv3D, Conv1DTranspose ..., DepthwiseConv1D ..., SeparableConv1D ...
 pooling          MaxPooling1D ..., AveragePooling1D ..., GlobalMaxPooling1D ..., GlobalAveragePooling1D ...
 resizing         UpSampling1D ..., ZeroPadding1D ..., Cropping1D ...
-activation       Activation ReLU LeakyReLU Softmax
-normalization    BatchNormalization
-regularization   Dropout
+activation       Activation ReLU LeakyReLU PReLU ELU Softmax
+normalization    BatchNormalization LayerNormalization GroupNormalization LocalResponseNormalization
+regularization   Dropout SpatialDropout1D ... GaussianDropout GaussianNoise
+preprocessing    Rescaling Normalization
+embedding        Embedding
 augmentation     RandomFlip RandomCrop RandomTranslation RandomRotation RandomZoom
                  RandomBrightness RandomContrast RandomErasing
-merging          Add Concatenate
+merging          Add Subtract Multiply Average Maximum Minimum Concatenate
 configuration    serialize deserialize
 """
 
-from .activation import Activation, LeakyReLU, ReLU, Softmax
+from .activation import ELU, Activation, LeakyReLU, PReLU, ReLU, Softmax
 from .augmentation import (
     RandomBrightness,
     RandomContrast,
@@ -48,8 +50,9 @@ from .convolutional import (
     SeparableConvolution2D,
 )
 from .core import Dense, Flatten, Input, InputLayer, Permute, RepeatVector, Reshape
-from .merging import Add, Concatenate
-from .normalization import BatchNormalization
+from .embedding import Embedding
+from .merging import Add, Average, Concatenate, Maximum, Minimum, Multiply, Subtract
+from .normalization import BatchNormalization, GroupNormalization, LayerNormalization, LocalResponseNormalization
 from .pooling import (
     AveragePooling1D,
     AveragePooling2D,
@@ -76,7 +79,15 @@ from .pooling import (
     MaxPooling2D,
     MaxPooling3D,
 )
-from .regularization import Dropout
+from .preprocessing import Normalization, Rescaling
+from .regularization import (
+    Dropout,
+    GaussianDropout,
+    GaussianNoise,
+    SpatialDropout1D,
+    SpatialDropout2D,
+    SpatialDropout3D,
+)
 from .resizing import (
     Cropping1D,
     Cropping2D,
@@ -104,8 +115,11 @@ __all__ = [
     "GlobalAvgPool1D", "GlobalAvgPool2D", "GlobalAvgPool3D",
     "UpSampling1D", "UpSampling2D", "UpSampling3D", "ZeroPadding1D", "ZeroPadding2D", "ZeroPadding3D",
     "Cropping1D", "Cropping2D", "Cropping3D", "Permute", "RepeatVector",
-    "Dense", "Flatten", "Reshape", "Activation", "ReLU", "LeakyReLU", "Softmax",
-    "Dropout", "BatchNormalization", "Add", "Concatenate",
+    "Dense", "Flatten", "Reshape", "Activation", "ReLU", "LeakyReLU", "PReLU", "ELU", "Softmax",
+    "Dropout", "SpatialDropout1D", "SpatialDropout2D", "SpatialDropout3D", "GaussianDropout", "GaussianNoise",
+    "Rescaling", "Normalization", "Embedding",
+    "BatchNormalization", "LayerNormalization", "GroupNormalization", "LocalResponseNormalization",
+    "Add", "Subtract", "Multiply", "Average", "Maximum", "Minimum", "Concatenate",
     "RandomFlip", "RandomCrop", "RandomTranslation", "RandomRotation", "RandomZoom",
     "RandomBrightness", "RandomContrast", "RandomErasing",
     "serialize", "deserialize",

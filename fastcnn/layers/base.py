@@ -25,7 +25,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from .. import initializers
+from .. import constraints, initializers, regularizers
 from ..graph import KerasTensor, Node, Shape, flatten, pack
 from ..trace import Trace, Value, current_trace
 from ..utils import random_seed
@@ -86,15 +86,30 @@ class Layer:
         raise NotImplementedError(f"the layer class {type(self).__name__} has no call(self, inputs)")
 
     def add_weight(
-        self, shape: Sequence[int] = (), initializer: Any = None, *, trainable: bool = True, name: str = "variable"
+        self,
+        shape: Sequence[int] = (),
+        initializer: Any = None,
+        *,
+        trainable: bool = True,
+        name: str = "variable",
+        regularizer: Any = None,
+        constraint: Any = None,
     ) -> Variable:
         """A new weight of this layer; `initializer` is by default "glorot_uniform". Called in `build`."""
         values = initializers.get("glorot_uniform" if initializer is None else initializer)(tuple(shape))
         if np.shape(values) != tuple(shape):
             raise ValueError(f"the initializer of {name!r} made an array of shape {np.shape(values)}, not {tuple(shape)}")
         variable = Variable(values, trainable=trainable, name=f"{self.name}/{name}")
+        variable.regularizer, variable.constraint = regularizers.get(regularizer), constraints.get(constraint)
+        if variable.constraint is not None:
+            variable.constraint.attributes(variable.shape)
         self._track(variable)
         return variable
+
+    def _weight(self, argument: str, shape: Sequence[int], name: str | None = None) -> Variable:
+        """A weight made as the arguments ARGUMENT_initializer, _regularizer and _constraint say."""
+        made = {rule: getattr(self, f"{argument}_{rule}") for rule in ("initializer", "regularizer", "constraint")}
+        return self.add_weight(shape, name=name or argument, **made)
 
     # Calls.
 
@@ -319,6 +334,12 @@ def refuse(layer: Layer, **arguments: Any) -> None:
     for name, value in arguments.items():
         if value is not None and value is not False:
             raise ValueError(f"{described(layer)}: {name} is not offered yet; leave it out (got {value!r})")
+
+
+def regularized(layer: Layer, **arguments: Any) -> None:
+    """Give `layer` the attributes WEIGHT_regularizer and WEIGHT_constraint: what the arguments of these names stand for."""
+    for name, value in arguments.items():
+        setattr(layer, name, (regularizers if name.endswith("_regularizer") else constraints).get(value))
 
 
 def flatten_shapes(shapes: Any) -> list[Shape]:

@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from .. import initializers
+from .. import constraints, initializers, regularizers
+from ..utils import registry
 from ..utils.custom_objects import current, custom_object_scope, find
 
 if TYPE_CHECKING:
@@ -51,6 +52,8 @@ def _plain(layer: "Layer", name: str, value: Any) -> Any:
         return value.item()
     if _is_layer(value):
         return serialize(value)
+    if isinstance(value, (regularizers.L1L2, constraints.Constraint)):
+        return registry.serialize(value)
     if isinstance(value, initializers.Initializer) or callable(value):
         return initializers.serialize(value)
     raise TypeError(

@@ -13,7 +13,7 @@ from typing import Any
 from .. import activations, initializers, ops
 from ..trace import Value
 from ..utils.suggest import unknown
-from .base import Layer, described, refuse
+from .base import Layer, described, regularized
 from .core import channels_last, positive
 
 AXES = {
@@ -51,7 +51,7 @@ class Windowed(Layer):
         self.bias_initializer = initializers.get(bias_initializer)
 
     def _add_bias(self, filters: int) -> None:
-        self.bias = self.add_weight((filters,), self.bias_initializer, name="bias") if self.use_bias else None
+        self.bias = self._weight("bias", (filters,)) if self.use_bias else None
 
     def _geometry(self) -> dict[str, Any]:
         """What `ops.conv` and `ops.depthwise_conv` are told about the window."""
@@ -80,16 +80,16 @@ class Convolution(Windowed):
         use_bias: bool = True,
         kernel_initializer: Any = "glorot_uniform",
         bias_initializer: Any = "zeros",
-        kernel_regularizer: None = None,
-        bias_regularizer: None = None,
+        kernel_regularizer: Any = None,
+        bias_regularizer: Any = None,
         activity_regularizer: None = None,
-        kernel_constraint: None = None,
-        bias_constraint: None = None,
+        kernel_constraint: Any = None,
+        bias_constraint: Any = None,
         **options: Any,
     ):
         super().__init__(activity_regularizer=activity_regularizer, **options)
-        refuse(self, kernel_regularizer=kernel_regularizer, bias_regularizer=bias_regularizer)
-        refuse(self, kernel_constraint=kernel_constraint, bias_constraint=bias_constraint)
+        regularized(self, kernel_regularizer=kernel_regularizer, bias_regularizer=bias_regularizer)
+        regularized(self, kernel_constraint=kernel_constraint, bias_constraint=bias_constraint)
         self.filters = positive(self, "filters", filters)
         self._set_window(kernel_size, strides, padding, data_format, dilation_rate)
         self._set_epilogue(activation, use_bias, bias_initializer)
@@ -104,7 +104,7 @@ class Convolution(Windowed):
         if channels % self.groups:
             raise ValueError(f"the input's {channels} channels cannot be divided into {self.groups} groups")
         shape = (*self.kernel_size, channels // self.groups, self.filters)
-        self.kernel = self.add_weight(shape, self.kernel_initializer, name="kernel")
+        self.kernel = self._weight("kernel", shape)
         self._add_bias(self.filters)
 
     def call(self, inputs: Value) -> Value:
@@ -166,16 +166,16 @@ class TransposedConvolution(Windowed):
         use_bias: bool = True,
         kernel_initializer: Any = "glorot_uniform",
         bias_initializer: Any = "zeros",
-        kernel_regularizer: None = None,
-        bias_regularizer: None = None,
+        kernel_regularizer: Any = None,
+        bias_regularizer: Any = None,
         activity_regularizer: None = None,
-        kernel_constraint: None = None,
-        bias_constraint: None = None,
+        kernel_constraint: Any = None,
+        bias_constraint: Any = None,
         **options: Any,
     ):
         super().__init__(activity_regularizer=activity_regularizer, **options)
-        refuse(self, kernel_regularizer=kernel_regularizer, bias_regularizer=bias_regularizer)
-        refuse(self, kernel_constraint=kernel_constraint, bias_constraint=bias_constraint)
+        regularized(self, kernel_regularizer=kernel_regularizer, bias_regularizer=bias_regularizer)
+        regularized(self, kernel_constraint=kernel_constraint, bias_constraint=bias_constraint)
         self.filters = positive(self, "filters", filters)
         self._set_window(kernel_size, strides, padding, data_format, dilation_rate)
         self._set_epilogue(activation, use_bias, bias_initializer)
@@ -189,7 +189,7 @@ class TransposedConvolution(Windowed):
     def build(self, input_shape: Any) -> None:
         """Make kernel and bias."""
         shape = (*self.kernel_size, self.filters, input_shape[-1])
-        self.kernel = self.add_weight(shape, self.kernel_initializer, name="kernel")
+        self.kernel = self._weight("kernel", shape)
         self._add_bias(self.filters)
 
     def call(self, inputs: Value) -> Value:
@@ -245,16 +245,16 @@ class DepthwiseConvolution(Windowed):
         use_bias: bool = True,
         depthwise_initializer: Any = "glorot_uniform",
         bias_initializer: Any = "zeros",
-        depthwise_regularizer: None = None,
-        bias_regularizer: None = None,
+        depthwise_regularizer: Any = None,
+        bias_regularizer: Any = None,
         activity_regularizer: None = None,
-        depthwise_constraint: None = None,
-        bias_constraint: None = None,
+        depthwise_constraint: Any = None,
+        bias_constraint: Any = None,
         **options: Any,
     ):
         super().__init__(activity_regularizer=activity_regularizer, **options)
-        refuse(self, depthwise_regularizer=depthwise_regularizer, bias_regularizer=bias_regularizer)
-        refuse(self, depthwise_constraint=depthwise_constraint, bias_constraint=bias_constraint)
+        regularized(self, depthwise_regularizer=depthwise_regularizer, bias_regularizer=bias_regularizer)
+        regularized(self, depthwise_constraint=depthwise_constraint, bias_constraint=bias_constraint)
         self._set_window(kernel_size, strides, padding, data_format, dilation_rate)
         self._set_epilogue(activation, use_bias, bias_initializer)
         self.depth_multiplier = positive(self, "depth_multiplier", depth_multiplier)
@@ -263,7 +263,7 @@ class DepthwiseConvolution(Windowed):
     def build(self, input_shape: Any) -> None:
         """Make kernel and bias."""
         shape = (*self.kernel_size, input_shape[-1], self.depth_multiplier)
-        self.kernel = self.add_weight(shape, self.depthwise_initializer, name="kernel")
+        self.kernel = self._weight("depthwise", shape, "kernel")
         self._add_bias(input_shape[-1] * self.depth_multiplier)
 
     def call(self, inputs: Value) -> Value:
@@ -307,19 +307,19 @@ class SeparableConvolution(Windowed):
         depthwise_initializer: Any = "glorot_uniform",
         pointwise_initializer: Any = "glorot_uniform",
         bias_initializer: Any = "zeros",
-        depthwise_regularizer: None = None,
-        pointwise_regularizer: None = None,
-        bias_regularizer: None = None,
+        depthwise_regularizer: Any = None,
+        pointwise_regularizer: Any = None,
+        bias_regularizer: Any = None,
         activity_regularizer: None = None,
-        depthwise_constraint: None = None,
-        pointwise_constraint: None = None,
-        bias_constraint: None = None,
+        depthwise_constraint: Any = None,
+        pointwise_constraint: Any = None,
+        bias_constraint: Any = None,
         **options: Any,
     ):
         super().__init__(activity_regularizer=activity_regularizer, **options)
-        refuse(self, depthwise_regularizer=depthwise_regularizer, pointwise_regularizer=pointwise_regularizer)
-        refuse(self, depthwise_constraint=depthwise_constraint, pointwise_constraint=pointwise_constraint)
-        refuse(self, bias_regularizer=bias_regularizer, bias_constraint=bias_constraint)
+        regularized(self, depthwise_regularizer=depthwise_regularizer, pointwise_regularizer=pointwise_regularizer)
+        regularized(self, depthwise_constraint=depthwise_constraint, pointwise_constraint=pointwise_constraint)
+        regularized(self, bias_regularizer=bias_regularizer, bias_constraint=bias_constraint)
         self.filters = positive(self, "filters", filters)
         self._set_window(kernel_size, strides, padding, data_format, dilation_rate)
         self._set_epilogue(activation, use_bias, bias_initializer)
@@ -332,8 +332,8 @@ class SeparableConvolution(Windowed):
         channels, ones = input_shape[-1], (1,) * self.rank
         depthwise = (*self.kernel_size, channels, self.depth_multiplier)
         pointwise = (*ones, channels * self.depth_multiplier, self.filters)
-        self.depthwise_kernel = self.add_weight(depthwise, self.depthwise_initializer, name="depthwise_kernel")
-        self.pointwise_kernel = self.add_weight(pointwise, self.pointwise_initializer, name="pointwise_kernel")
+        self.depthwise_kernel = self._weight("depthwise", depthwise, "depthwise_kernel")
+        self.pointwise_kernel = self._weight("pointwise", pointwise, "pointwise_kernel")
         self._add_bias(self.filters)
 
     def call(self, inputs: Value) -> Value:

@@ -7,7 +7,7 @@ from typing import Any
 from .. import activations, initializers, ops
 from ..graph import KerasTensor, Node
 from ..trace import Value
-from .base import Layer, described, refuse
+from .base import Layer, described, refuse, regularized
 
 
 class InputLayer(Layer):
@@ -69,16 +69,16 @@ class Dense(Layer):
         use_bias: bool = True,
         kernel_initializer: Any = "glorot_uniform",
         bias_initializer: Any = "zeros",
-        kernel_regularizer: None = None,
-        bias_regularizer: None = None,
+        kernel_regularizer: Any = None,
+        bias_regularizer: Any = None,
         activity_regularizer: None = None,
-        kernel_constraint: None = None,
-        bias_constraint: None = None,
+        kernel_constraint: Any = None,
+        bias_constraint: Any = None,
         **options: Any,
     ):
         super().__init__(activity_regularizer=activity_regularizer, **options)
-        refuse(self, kernel_regularizer=kernel_regularizer, bias_regularizer=bias_regularizer)
-        refuse(self, kernel_constraint=kernel_constraint, bias_constraint=bias_constraint)
+        regularized(self, kernel_regularizer=kernel_regularizer, bias_regularizer=bias_regularizer)
+        regularized(self, kernel_constraint=kernel_constraint, bias_constraint=bias_constraint)
         self.units = positive(self, "units", units)
         self.activation = activations.get(activation)
         self.use_bias = use_bias
@@ -89,8 +89,8 @@ class Dense(Layer):
         """Make kernel and bias."""
         if len(input_shape) < 2:
             raise ValueError("needs at least two axes (batch, features); put a Reshape((1,)) before this layer")
-        self.kernel = self.add_weight((input_shape[-1], self.units), self.kernel_initializer, name="kernel")
-        self.bias = self.add_weight((self.units,), self.bias_initializer, name="bias") if self.use_bias else None
+        self.kernel = self._weight("kernel", (input_shape[-1], self.units))
+        self.bias = self._weight("bias", (self.units,)) if self.use_bias else None
 
     def call(self, inputs: Value) -> Value:
         """(None, ..., features) -> (None, ..., units)."""

@@ -1,6 +1,7 @@
-"""Layers that join branches: Add, Concatenate. They are called on a list of tensors."""
+"""Layers that join branches, called on a list of tensors: Add Subtract Multiply Average Maximum Minimum Concatenate."""
 
 from collections.abc import Sequence
+from functools import reduce
 from typing import Any
 
 from .. import ops
@@ -18,6 +19,68 @@ class Add(Layer):
     def call(self, inputs: Sequence[Value]) -> Value:
         """[shape, shape, ...] -> shape."""
         return ops.add_n(inputs)
+
+
+class Subtract(Layer):
+    """The difference of two tensors of one shape."""
+
+    def build(self, input_shape: Any) -> None:
+        """Check that the input is a list of two."""
+        check_list(input_shape)
+        if len(input_shape) != 2:
+            raise ValueError(f"must be called on two tensors, got {len(input_shape)}")
+
+    def call(self, inputs: Sequence[Value]) -> Value:
+        """[shape, shape] -> shape."""
+        return ops.subtract(*inputs)
+
+
+class Multiply(Layer):
+    """The product of a list of tensors of one shape, elementwise."""
+
+    def build(self, input_shape: Any) -> None:
+        """Check that the input is a list."""
+        check_list(input_shape)
+
+    def call(self, inputs: Sequence[Value]) -> Value:
+        """[shape, shape, ...] -> shape."""
+        return reduce(ops.multiply, inputs)
+
+
+class Average(Layer):
+    """The mean of a list of tensors of one shape, elementwise."""
+
+    def build(self, input_shape: Any) -> None:
+        """Check that the input is a list."""
+        check_list(input_shape)
+
+    def call(self, inputs: Sequence[Value]) -> Value:
+        """[shape, shape, ...] -> shape."""
+        return ops.affine(ops.add_n(inputs), 1 / len(inputs))
+
+
+class Maximum(Layer):
+    """The largest of a list of tensors of one shape, elementwise; the first of equal ones takes the gradient."""
+
+    def build(self, input_shape: Any) -> None:
+        """Check that the input is a list."""
+        check_list(input_shape)
+
+    def call(self, inputs: Sequence[Value]) -> Value:
+        """[shape, shape, ...] -> shape."""
+        return reduce(ops.maximum, inputs)
+
+
+class Minimum(Layer):
+    """The smallest of a list of tensors of one shape, elementwise; the first of equal ones takes the gradient."""
+
+    def build(self, input_shape: Any) -> None:
+        """Check that the input is a list."""
+        check_list(input_shape)
+
+    def call(self, inputs: Sequence[Value]) -> Value:
+        """[shape, shape, ...] -> shape."""
+        return reduce(ops.minimum, inputs)
 
 
 class Concatenate(Layer):

@@ -13,7 +13,8 @@ In the formulas g is the gradient, `a <- b by beta` is a = beta * a + (1 - beta)
 import math
 from typing import Any
 
-from .optimizer import LearningRate, Optimizer, decay, number
+from ..utils.arguments import at_least_zero
+from .optimizer import LearningRate, Optimizer, decay
 
 
 class SGD(Optimizer):
@@ -50,7 +51,7 @@ class Adam(Optimizer):
     ):
         super().__init__(learning_rate, **options)
         self.beta_1, self.beta_2 = decay("beta_1", beta_1), decay("beta_2", beta_2)
-        self.epsilon, self.amsgrad = number("epsilon", epsilon), bool(amsgrad)
+        self.epsilon, self.amsgrad = at_least_zero("epsilon", epsilon), bool(amsgrad)
         if amsgrad:
             self.rule = "amsgrad"
 
@@ -97,7 +98,7 @@ class Nadam(Optimizer):
     ):
         super().__init__(learning_rate, **options)
         self.beta_1, self.beta_2 = decay("beta_1", beta_1), decay("beta_2", beta_2)
-        self.epsilon = number("epsilon", epsilon)
+        self.epsilon = at_least_zero("epsilon", epsilon)
         self._multiplied = (0, 1.0)
 
     def rates(self, learning_rate: float, t: int) -> tuple[float, float, float]:
@@ -137,7 +138,7 @@ class Adamax(Optimizer):
     ):
         super().__init__(learning_rate, **options)
         self.beta_1, self.beta_2 = decay("beta_1", beta_1), decay("beta_2", beta_2)
-        self.epsilon = number("epsilon", epsilon)
+        self.epsilon = at_least_zero("epsilon", epsilon)
 
     def rates(self, learning_rate: float, t: int) -> tuple[float, float, float]:
         """RATE corrects the average for its beginning at 0."""
@@ -164,7 +165,7 @@ class RMSprop(Optimizer):
         super().__init__(learning_rate, **options)
         self.rho = self.beta_2 = decay("rho", rho)
         self.momentum = self.beta_1 = decay("momentum", momentum, closed=True)
-        self.epsilon, self.centered = number("epsilon", epsilon), bool(centered)
+        self.epsilon, self.centered = at_least_zero("epsilon", epsilon), bool(centered)
         self.rule = "rmsprop" + "_centered" * self.centered + "_momentum" * bool(self.momentum)
 
 
@@ -182,8 +183,8 @@ class Adagrad(Optimizer):
         **options: Any,
     ):
         super().__init__(learning_rate, **options)
-        self.initial_accumulator_value = number("initial_accumulator_value", initial_accumulator_value)
-        self.epsilon = number("epsilon", epsilon)
+        self.initial_accumulator_value = at_least_zero("initial_accumulator_value", initial_accumulator_value)
+        self.epsilon = at_least_zero("epsilon", epsilon)
 
     def initial(self, slot: str) -> float:
         """What a slot holds before the first step."""
@@ -199,7 +200,7 @@ class Adadelta(Optimizer):
     def __init__(self, learning_rate: LearningRate = 0.001, rho: float = 0.95, epsilon: float = 1e-7, **options: Any):
         super().__init__(learning_rate, **options)
         self.rho = self.beta_2 = decay("rho", rho)
-        self.epsilon = number("epsilon", epsilon)
+        self.epsilon = at_least_zero("epsilon", epsilon)
 
 
 class Lion(Optimizer):

@@ -9,6 +9,7 @@ from fastcnn_kernels.api import RULES
 
 from ..trace import Value, current_trace
 from ..utils import registry
+from ..utils.arguments import at_least_zero
 from ..utils.suggest import unknown
 from ..variables import Variable
 from . import schedules
@@ -51,7 +52,7 @@ class Optimizer:
         self._refuse(unsupported)
         self.name = name or type(self).__name__.lower()
         self.iterations = 0
-        self.weight_decay = None if weight_decay is None else number("weight_decay", weight_decay)
+        self.weight_decay = None if weight_decay is None else at_least_zero("weight_decay", weight_decay)
         self.clipnorm, self.clipvalue, self.global_clipnorm = _one_of(clipnorm, clipvalue, global_clipnorm)
         self._rate = _rate(learning_rate)
         self._slots: dict[Variable, list[Variable]] = {}
@@ -188,16 +189,9 @@ def _one_of(*limits: float | None) -> list[float | None]:
     if len(chosen) > 1:
         raise ValueError(f"choose one way to clip gradients, got {', '.join(f'{k}={v!r}' for k, v in chosen.items())}")
     for name, limit in chosen.items():
-        if number(name, limit) == 0:
+        if at_least_zero(name, limit) == 0:
             raise ValueError(f"{name} must be more than 0, or None for no clipping, got {limit!r}")
     return [None if limit is None else float(limit) for limit in limits]
-
-
-def number(name: str, value: Any) -> float:
-    """`value` as a float; ValueError where it is not a finite number of at least 0."""
-    if isinstance(value, str) or not (np.isscalar(value) and np.isfinite(value) and value >= 0):  # type: ignore[operator]
-        raise ValueError(f"{name} must be a number of at least 0, got {value!r}")
-    return float(value)  # type: ignore[arg-type]
 
 
 def decay(name: str, value: Any, closed: bool = False) -> float:

@@ -13,7 +13,8 @@ from ..trace import Step, Value
 
 PER_ELEMENT = {
     "batch_norm_forward": 8, "batch_norm_backward": 8, "softmax_forward": 5, "softmax_crossentropy_forward": 6,
-    "optimizer_step": 12, "clip_factor": 2, "dropout_forward": 2, "dropout_backward": 2, "gather": 0, "export": 0, "reshape": 0,
+    "optimizer_step": 12, "clip_factor": 2, "penalty": 4, "penalty_gradient": 4, "constrain": 4,
+    "dropout_forward": 2, "dropout_backward": 2, "gather": 0, "export": 0, "reshape": 0,
     "reshape_parameters": 0, "transpose": 0, "pad": 0,
     "concatenate_forward": 0, "concatenate_backward": 0,
 }  # fmt: skip

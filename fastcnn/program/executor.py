@@ -29,7 +29,8 @@ class Executor:
         self.scalars = backend.allocate((Scalars.COUNT,), np.int64, "plain")
         self._values = np.zeros(Scalars.COUNT, np.int64)
         self._floats, self._unsigned = self._values.view(np.float64), self._values.view(np.uint64)
-        self._accumulators = [backend.allocate((2,), np.float64, "plain") for _ in range(objective.accumulators())]
+        count = objective.accumulators() + sum(variable.regularizer is not None for variable in self._variables)
+        self._accumulators = [backend.allocate((2,), np.float64, "plain") for _ in range(count)]
         self._programs: OrderedDict[tuple[Any, ...], Program] = OrderedDict()
 
     def program(
@@ -90,7 +91,7 @@ class Executor:
             storage.write(np.zeros(2))
 
     def totals(self) -> list[tuple[float, float]]:
-        """(sum, weight) of every loss, output by output, then of every metric."""
+        """(sum, weight) of every loss, output by output, then of every metric, then of the weights' penalties."""
         return [(float(total), float(weight)) for total, weight in (s.read() for s in self._accumulators)]
 
     def failed_step(self) -> int | None:

@@ -52,7 +52,8 @@ def _replace(trace: Trace, first: Step, second: Step, fused: Step) -> None:
 
 
 def _crossentropy(trace: Trace, loss: Step, forward: str, is_producer: str, fused_op: str) -> None:
-    producer = _producer(trace, loss.operands.get("y")) if loss.op == forward else None
+    # Where the crossentropy is focused its attributes say so: logits know no such thing.
+    producer = _producer(trace, loss.operands.get("y")) if loss.op == forward and not loss.attributes else None
     if producer is None or producer.op != is_producer or producer.attributes.get("activation", "sigmoid") != "sigmoid":
         return
     y = producer["y"]

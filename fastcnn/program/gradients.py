@@ -133,6 +133,11 @@ def _batch_norm_inference(back: Differentiator, step: Step, grads: dict[str, Val
     back.emit("batch_norm_inference_backward", step.attributes, **reads, dy=grads["y"], dx=dx)
 
 
+@_rule("group_norm_forward")
+def _group_norm(back: Differentiator, step: Step, grads: dict[str, Value]) -> None:
+    back.emit("group_norm_backward", step.attributes, x=step["x"], dy=grads["y"], dx=back.gradient(step["x"]))
+
+
 @_rule("activation_forward")
 def _activation(back: Differentiator, step: Step, grads: dict[str, Value]) -> None:
     back.emit("activation_backward", step.attributes, y=step["y"], dy=grads["y"], dx=back.gradient(step["x"]))
@@ -178,6 +183,13 @@ def _gaussian_noise(back: Differentiator, step: Step, grads: dict[str, Value]) -
         back.emit("gaussian_noise", step.attributes, x=grads["y"], scalars=step["scalars"], y=back.gradient(step["x"]))
     else:
         back.pass_on(step["x"], grads["y"])
+
+
+@_rule("embedding_forward")
+def _embedding(back: Differentiator, step: Step, grads: dict[str, Value]) -> None:
+    dw = back.gradient(step["w"])
+    if dw is not None:
+        back.emit("embedding_backward", x=step["x"], dy=grads["y"], dw=dw)
 
 
 @_rule("reshape", "reshape_parameters")
@@ -237,7 +249,7 @@ def _crossentropy_of_logits(back: Differentiator, step: Step, grads: dict[str, V
     back.emit(step.op.replace("_forward", "_backward"), **reads, dx=back.gradient(step["x"]))
 
 
-@_rule("crossentropy_forward", "binary_crossentropy_forward")
+@_rule("crossentropy_forward", "binary_crossentropy_forward", "pointwise_loss_forward")
 def _crossentropy(back: Differentiator, step: Step, grads: dict[str, Value]) -> None:
     reads = dict(y=step["y"], labels=step["labels"], dloss=grads["loss"])
-    back.emit(step.op.replace("_forward", "_backward"), **reads, dy=back.gradient(step["y"]))
+    back.emit(step.op.replace("_forward", "_backward"), step.attributes, **reads, dy=back.gradient(step["y"]))

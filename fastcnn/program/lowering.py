@@ -48,13 +48,15 @@ def lower(
         lowered = Lowered(trace, mode, Value((None,), "int64", "index", "external"))
         inputs = gather_inputs(lowered, model, dtypes)
         outputs = model.trace(inputs, trace.training)
+        variables = [v for v in model.variables if v.trainable]
         if mode != "predict":
             losses = _objective(lowered, objective, outputs, dtypes[len(inputs) :], targets)
+            _penalties(lowered, variables)
         if export or mode == "predict":
             export_values(lowered, outputs)
         fuse(trace, fusions)
         if mode == "train":
-            _train(trace, objective, [v for v in model.variables if v.trainable], losses)
+            _train(trace, objective, variables, losses)
     return lowered
 
 
@@ -137,5 +139,31 @@ def export_values(lowered: Lowered, outputs: list[Value]) -> None:
 
 def _train(trace: Trace, objective: Objective, variables: list[Any], losses: list[tuple[Value, Value]]) -> None:
     gradients = Differentiator(trace, variables).run(losses)
+    trained = [v for v in variables if v in gradients]
     with trace.scope("optimizer"):
-        objective.optimizer.apply([(v, gradients[v]) for v in variables if v in gradients], trace.scalars)
+        objective.optimizer.apply([(v, _penalised(trace, v, gradients[v])) for v in trained], trace.scalars)
+        for variable in trained:
+            if variable.constraint is not None:
+                trace.append("constrain", dict(w=variable), variable.constraint.attributes(variable.shape))
+
+
+def _penalties(lowered: Lowered, variables: list[Any]) -> None:
+    """The accumulators after those of losses and metrics: a regularized variable each."""
+    with lowered.trace.scope("loss"):
+        for variable in variables:
+            if variable.regularizer is not None:
+                operands = dict(w=variable, accumulator=_accumulator(lowered))
+                lowered.trace.append("penalty", operands, _rates(variable))
+
+
+def _penalised(trace: Trace, variable: Any, gradient: Value) -> Value:
+    """The gradient of the loss and of the variable's penalty."""
+    if variable.regularizer is None:
+        return gradient
+    y = trace.new(variable.shape, kind="parameter")
+    trace.append("penalty_gradient", dict(w=variable, dw=gradient, y=y), _rates(variable))
+    return y
+
+
+def _rates(variable: Any) -> dict[str, float]:
+    return dict(l1=variable.regularizer.l1, l2=variable.regularizer.l2)

@@ -166,7 +166,8 @@ class Scores:
         means = [total / weight if weight else 0.0 for total, weight in self.executor.totals()]
         logs = {"loss": sum((w * mean for w, mean in zip(self._weights, means, strict=False)), 0.0)}
         logs.update(zip(self._losses, means, strict=False))
-        device = iter(means[len(self._weights) :])
+        rest = iter(means[len(self._weights) :])
         for name, metric in self._metrics:
-            logs[name] = next(device) if isinstance(metric, DeviceMetric) else float(metric.result())
+            logs[name] = next(rest) if isinstance(metric, DeviceMetric) else float(metric.result())
+        logs["loss"] += sum(rest)  # penalties
         return {name: logs[name] for name in self._names}

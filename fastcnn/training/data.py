@@ -49,7 +49,7 @@ class Interface:
 
     def samples(self, x: Any, y: Any, sample_weight: Any = None, class_weight: Any = None) -> "Samples":
         """Check and convert inputs, labels and weights. ValueError where anything does not fit."""
-        xs, ys = self._inputs(x), self._labels(y)
+        xs, ys = self._inputs(x), self.labels(y)
         weights = self._weights(sample_weight, self.labelled)
         _same_length(x=xs, y=ys, sample_weight=weights)
         targets = tuple(None if loss is None else loss.target(shape, ys[name]) for name, shape, loss in self._outputs())
@@ -75,7 +75,8 @@ class Interface:
         shapes = zip(self.input_names, self.input_shapes, strict=True)
         return {name: _input(f"input {name!r}", entries[name], shape) for name, shape in shapes}
 
-    def _labels(self, y: Any) -> dict[str, Array]:
+    def labels(self, y: Any) -> dict[str, Array]:
+        """The labels by the name of their output, as arrays; whether a loss takes them is not checked."""
         if y is None:
             raise ValueError(f"y is missing: pass the labels of {', '.join(self.labelled)}")
         if isinstance(y, list | tuple) and len(y) == len(self.output_names) != len(self.labelled):
@@ -334,6 +335,31 @@ class Programs:
     def outputs(self, count: int) -> list[Array]:
         """An empty array for the predictions of `count` samples, for each output that is exported."""
         return [np.empty((count, *shape), self.executor.backend.dtype) for shape in self.shapes]
+
+
+class Repeat:
+    """A prediction once more, for an array of the last one's shape and dtype: it would pass the same checks, and meet the same
+    program, whose own work on one picture takes no longer than these."""
+
+    def __init__(self, batch: Batch):
+        self.program, (x,), self.outputs = batch.program, batch.samples.x, batch.outputs
+        self.shape, self.dtype = x.shape, x.dtype
+
+    def fits(self, x: Any) -> bool:
+        """Whether `x` is such an array, and the program still the model's."""
+        return (
+            type(x) is np.ndarray
+            and x.shape == self.shape
+            and x.dtype == self.dtype
+            and x.flags.c_contiguous
+            and self.program.is_current()
+        )
+
+    def __call__(self, x: Array) -> Array:
+        """The outputs for `x`, which must fit."""
+        self.program.bind((x[:],), outputs=self.outputs)
+        self.program.run()
+        return self.outputs[0].copy()
 
 
 class Feed:

@@ -279,6 +279,15 @@ class Backend(Protocol):
     ) -> None:
         """dx = dy * gamma / sqrt(moving_variance + epsilon)."""
 
+    def group_norm_forward(self, plan: Any, x: In, y: Out, *, groups: int, by_pixel: bool, epsilon: float) -> None:
+        """y = (x - mean) / sqrt(variance + epsilon), both over the C / groups neighbouring channels of a group: of all pixels
+        of a sample (Wu and He 2018), or by_pixel, with one group, of a pixel (Ba, Kiros and Hinton 2016). Biased variance."""
+
+    def group_norm_backward(
+        self, plan: Any, x: In, dy: In, dx: Out, *, groups: int, by_pixel: bool, epsilon: float
+    ) -> None:
+        """dx = (dy - mean dy - y * mean (dy * y)) / sqrt(variance + epsilon), the means over the same numbers."""
+
     # ------ elementwise
 
     def activation_forward(self, plan: Any, x: In, y: Out, *, activation: str, alpha: float = 0.0) -> None:
@@ -291,7 +300,8 @@ class Backend(Protocol):
         """y = function(x), one of UNARY."""
 
     def unary_backward(self, plan: Any, x: In, y: In, dy: In, dx: Out, *, function: str) -> None:
-        """dx = dy * function'(x); abs has derivative 0 at 0."""
+        """dx = dy * function'(x); abs has derivative 0 at 0, a function with two slopes the left one at its kink
+        (hard_silu the right one at 3)."""
 
     def binary_forward(self, plan: Any, a: In, b: In, y: Out, *, function: str) -> None:
         """y = function(a, b), one of BINARY; a, b and y have one shape."""
@@ -299,7 +309,7 @@ class Backend(Protocol):
     def binary_backward(
         self, plan: Any, a: In, b: In, dy: In, da: MaybeOut, db: MaybeOut, *, function: str
     ) -> None:
-        """Gradients of binary_forward. Where maximum ties, a takes the gradient."""
+        """Gradients of binary_forward. Where maximum or minimum ties, a takes the gradient."""
 
     def affine(self, plan: Any, x: In, y: Out, *, scale: float, offset: float = 0.0) -> None:
         """y = scale * x + offset, scale and offset plain numbers."""
@@ -310,12 +320,33 @@ class Backend(Protocol):
     def add_parameters(self, plan: Any, xs: Ins, y: Out) -> None:
         """y = sum of xs from left to right, for tensors of kind "parameter": gradients of a shared weight."""
 
-    def dropout_forward(self, plan: Any, x: In, scalars: In, y: Out, *, rate: float, op_id: int) -> None:
+    def dropout_forward(
+        self, plan: Any, x: In, scalars: In, y: Out, *, rate: float, op_id: int, by_channel: bool = False
+    ) -> None:
         """y = x / (1 - rate) where u >= rate, else 0. u in [0, 1) is random.uniform of the element's logical, C-ordered index
-        in the batch, keyed by (SEED, STEP, op_id): see random/reference.py."""
+        in the batch, or by_channel of n * C + c for all pixels, keyed by (SEED, STEP, op_id): see random/reference.py."""
 
-    def dropout_backward(self, plan: Any, dy: In, scalars: In, dx: Out, *, rate: float, op_id: int) -> None:
+    def dropout_backward(
+        self, plan: Any, dy: In, scalars: In, dx: Out, *, rate: float, op_id: int, by_channel: bool = False
+    ) -> None:
         """dx = dy / (1 - rate) where u >= rate, else 0, with the same u."""
+
+    def gaussian_noise(
+        self, plan: Any, x: In, scalars: In, y: Out, *, stddev: float, multiplicative: bool, op_id: int
+    ) -> None:
+        """y = x + stddev * z, or x * (1 + stddev * z) where multiplicative, of which this op is the gradient too.
+
+        z is, to rounding, random.normal of the element's logical, C-ordered index in the batch, keyed as in dropout_forward.
+        """
+
+    # ------ embedding
+
+    def embedding_forward(self, plan: Any, x: In, w: In, y: Out) -> None:
+        """y[n, ..., c] = w[x[n, ...], c], NaN where w has no such row. x (N, ...) whole numbers as float32, fractions cut off;
+        w (V, C); y (N, ..., C)."""
+
+    def embedding_backward(self, plan: Any, x: In, dy: In, dw: Out) -> None:
+        """dw[v, c] = sum of dy[n, ..., c] where x[n, ...] is v, in the order of samples and positions."""
 
     # ------ augmentation
 
@@ -428,10 +459,11 @@ class Backend(Protocol):
     def softmax_crossentropy_backward(self, plan: Any, y: In, labels: In, dloss: In, dx: Out) -> None:
         """dx = dloss[n] / positions * (y * sum of t - t), positions = product of the axes between batch and class."""
 
-    def crossentropy_forward(self, plan: Any, y: In, labels: In, loss: Out) -> None:
-        """loss[n] = mean over positions of -sum t * log(clip(y / sum y, 1e-7, 1 - 1e-7)), as Keras has it for probabilities."""
+    def crossentropy_forward(self, plan: Any, y: In, labels: In, loss: Out, *, focus: float = 0.0) -> None:
+        """loss[n] = mean over positions of -sum t * (1 - p)^focus * log p, p = clip(y / sum y, 1e-7, 1 - 1e-7), as Keras has it
+        for probabilities. (Lin, Goyal, Girshick, He and Dollar 2017, where focus is not 0.)"""
 
-    def crossentropy_backward(self, plan: Any, y: In, labels: In, dloss: In, dy: Out) -> None:
+    def crossentropy_backward(self, plan: Any, y: In, labels: In, dloss: In, dy: Out, *, focus: float = 0.0) -> None:
         """Gradient of crossentropy_forward; a clipped entry has derivative 0."""
 
     def sigmoid_crossentropy_forward(self, plan: Any, x: In, labels: In, y: Out, loss: Out) -> None:
@@ -445,6 +477,16 @@ class Backend(Protocol):
 
     def binary_crossentropy_backward(self, plan: Any, y: In, labels: In, dloss: In, dy: Out) -> None:
         """Gradient of binary_crossentropy_forward; a clipped entry has derivative 0."""
+
+    def pointwise_loss_forward(
+        self, plan: Any, y: In, labels: In, loss: Out, *, function: str, parameters: tuple[float, ...] = ()
+    ) -> None:
+        """loss[n] = mean over elements of function(y, t), one of POINTWISE_LOSSES. labels float, y's shape."""
+
+    def pointwise_loss_backward(
+        self, plan: Any, y: In, labels: In, dloss: In, dy: Out, *, function: str, parameters: tuple[float, ...] = ()
+    ) -> None:
+        """dy = dloss[n] / elements * derivative of function(y, t) by y; a clipped number has derivative 0."""
 
     def weighted_loss(
         self, plan: Any, loss: In, weight: In, dloss: MaybeOut, accumulator: InOut, scalars: InOut, *, scale: float
@@ -481,6 +523,20 @@ class Backend(Protocol):
         """factor[0] = limit / max(norm, limit), norm = the root of the sum of all squares in xs, which are of kind
         "parameter": times that, the norm of xs is at most `limit`. factor (1,) plain."""
 
+    # ------ regularization
+
+    def penalty(self, plan: Any, w: In, accumulator: InOut, *, l1: float, l2: float) -> None:
+        """accumulator (2,) float64 plain gains (N * (l1 * sum |w| + l2 * sum w^2), N), N the batch size."""
+
+    def penalty_gradient(self, plan: Any, w: In, dw: In, y: Out, *, l1: float, l2: float) -> None:
+        """y = dw + l1 * sign(w) + 2 * l2 * w, all of kind "parameter"; sign is 0 at 0."""
+
+    def constrain(
+        self, plan: Any, w: InOut, *, axes: int, low: float, high: float, rate: float, positive: bool
+    ) -> None:
+        """w = max(w, 0) where positive; else w times (rate * clip(norm, low, high) + (1 - rate) * norm) / (1e-7 + norm), norm
+        the root of the sum of squares over its first `axes` axes."""
+
 
 ACTIVATIONS = ("linear", "relu", "leaky_relu", "sigmoid", "tanh")
 """Elementwise activations: each derivative is a function of the output. alpha is leaky_relu's slope below zero (>= 0)."""
@@ -491,8 +547,33 @@ TRANSFORMS = ("flip", "translation", "crop", "rotation", "zoom")
 translation, pixels that the picture moves down and to the right; crop, pixels that the window moves from the middle, of which
 those beyond `low` are rounded down to whole ones; rotation, turns counter-clockwise; zoom, pixels of x for one of y."""
 FILL_MODES = ("constant", "nearest", "reflect", "wrap")
-UNARY = ("square", "abs", "exp", "log")
-BINARY = ("add", "subtract", "multiply", "maximum")
+UNARY = (
+    "square", "abs", "exp", "log", "elu", "selu", "gelu", "gelu_tanh", "silu", "softplus", "softsign", "hard_sigmoid",
+    "hard_silu", "relu6", "mish", "step",
+)  # fmt: skip
+"""Functions of one number, the activations with Keras 3's parameters: elu with alpha 1, gelu x * Phi(x), gelu_tanh its
+approximation, hard_sigmoid min(max(x / 6 + 1/2, 0), 1). step is 1 above 0, else 0."""
+BINARY = ("add", "subtract", "multiply", "maximum", "minimum")
+
+POINTWISE_LOSSES = (
+    "squared", "absolute", "percentage", "squared_logarithmic", "huber", "log_cosh", "hinge", "squared_hinge", "poisson",
+    "divergence", "focal",
+)  # fmt: skip
+"""What pointwise_loss averages, of a prediction y and a label t, with d = y - t and e = 1e-7:
+
+    squared              d^2
+    absolute             |d|
+    percentage           100 |d| / max(|t|, e)
+    squared_logarithmic  (log(1 + max(y, e)) - log(1 + max(t, e)))^2
+    huber                d^2 / 2 where |d| <= delta, else delta (|d| - delta / 2); parameter delta
+    log_cosh             log cosh d
+    hinge                max(1 - s y, 0), s = -1 where t is 0, else t
+    squared_hinge        max(1 - s y, 0)^2
+    poisson              y - t log(y + e)
+    divergence           q log(q / p), p and q = y and t limited to e ... 1
+    focal                (t a + (1 - t) b) max(t (1 - y) + (1 - t) y, e)^gamma times the crossentropy of t and y limited to
+                         e ... 1 - e; parameters gamma, a, b
+"""
 
 RULES = {
     "sgd": (),

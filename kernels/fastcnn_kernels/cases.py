@@ -20,7 +20,20 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .activation.reference import activate
-from .api import ACTIVATIONS, BINARY, FILL_MODES, INTERPOLATIONS, RULES, UNARY, Extents, Kind, Padding, Scalars, operations
+from .api import (
+    ACTIVATIONS,
+    BINARY,
+    FILL_MODES,
+    INTERPOLATIONS,
+    POINTWISE_LOSSES,
+    RULES,
+    UNARY,
+    Extents,
+    Kind,
+    Padding,
+    Scalars,
+    operations,
+)
 from .conv.reference import convolve
 from .dense.reference import affine_map
 from .elementwise.reference import unary
@@ -83,7 +96,7 @@ class Case:
 
 WEIGHTS = frozenset({"w", "b", "dw", "db", "gamma", "beta", "dgamma", "dbeta"})
 STATE = frozenset({"slots", "mean", "rstd", "moving_mean", "moving_variance"})
-ON_PARAMETERS = frozenset({"add_parameters", "reshape_parameters", "clip_factor"})
+ON_PARAMETERS = frozenset({"add_parameters", "reshape_parameters", "clip_factor", "penalty", "penalty_gradient", "constrain"})
 PLAIN, EXTERNAL = frozenset({"scalars", "accumulator", "factor"}), frozenset({"source", "index", "destination"})
 
 
@@ -142,6 +155,8 @@ def _draw(case: Case, name: str, shape: Shape, rng: np.random.Generator) -> Arra
             stopped = 4 if case.numbers == "stopped" else 0
             rates = dict(learning_rate=0.03, rate=0.04, gradient_rate=0.01, epsilon=1e-3)
             return scalars(seed=2**40 + 7, step=5, nonfinite=stopped, **rates)
+        case "y" | "labels" if case.op.startswith("pointwise_loss"):
+            return _pointwise(case, name, shape, rng)
         case "labels":
             return _labels(case, shape, rng)
         case "index":
@@ -150,6 +165,9 @@ def _draw(case: Case, name: str, shape: Shape, rng: np.random.Generator) -> Arra
             return _maps(shape, rng)
         case "boxes":
             return np.sort(rng.integers(0, case.shapes["x"][1:3], (shape[0], 2, 2)), axis=1).transpose(0, 2, 1).reshape(shape)
+        case "x" if case.op.startswith("embedding"):
+            table = case.shapes.get("w") or case.shapes["dw"]
+            return rng.integers(0, table[0], shape).astype(np.float64)
         case "source":
             return _data(shape, np.dtype(case.dtypes["source"]), rng)
         case "accumulator":
@@ -217,6 +235,18 @@ def _labels(case: Case, shape: Shape, rng: np.random.Generator) -> Array:
     if case.numbers == "normal":
         return rng.dirichlet(np.ones(shape[-1]), shape[:-1])
     return np.eye(shape[-1])[rng.integers(0, shape[-1], shape[:-1])]
+
+
+def _pointwise(case: Case, name: str, shape: Shape, rng: np.random.Generator) -> Array:
+    """Predictions and labels that the function of a pointwise loss is for."""
+    normal, function = rng.standard_normal(shape), case.attributes["function"]
+    if function in ("divergence", "focal"):
+        return (normal > 0) * 1.0 if (name, function) == ("labels", "focal") else 0.02 + 0.96 * sigmoid(normal)
+    if function in ("poisson", "squared_logarithmic") and name == "y":
+        return 0.1 + np.abs(normal)
+    if function.endswith("hinge") and name == "labels":
+        return np.sign(normal) * (np.arange(shape[-1]) > 0)
+    return np.round(np.abs(normal)) if function == "poisson" else normal
 
 
 def _data(shape: Shape, dtype: np.dtype[Any], rng: np.random.Generator) -> Array:
@@ -383,6 +413,7 @@ def _conv_cases() -> Iterable[Case]:
     yield from _conv("time series", (3, 20, 5), 7, (4,), strides=3)
     yield from _conv("time series, same", (17, 13, 16), 16, (3,), padding="same", activation="relu")
     yield from _conv("volumes", (3, 4, 5, 6, 3), 5, (2, 3, 3), padding="same", activation="sigmoid")
+    yield from _conv("volumes, channels in whole blocks", (4, 4, 9, 6, 16), 33, (3, 3, 3), padding="same", activation="relu")
     yield from _conv("volumes, strided and dilated", (1, 7, 6, 5, 16), 17, (3, 2, 2), strides=(2, 1, 2), dilation=(2, 1, 1))
     yield from _conv("volumes, channels in fours", (1, 4, 6, 5, 8), 16, (2, 3, 2), strides=(2, 1, 1), activation="relu")
     yield from _conv("no bias", (3, 6, 6, 5), 16, (3, 3), absent=("b", "db"))
@@ -530,6 +561,24 @@ def _norm_cases() -> Iterable[Case]:
     yield from _batch_norm("first layer: nobody needs dx", (3, 4, 4, 5), absent=("dx",))
 
 
+def _group_norm_cases() -> Iterable[Case]:
+    for reason, x, groups in (
+        ("a group of channels that lie in one block", (17, 3, 5, 16), 4),
+        ("groups across blocks", (8, 3, 4, 33), 3),
+        ("one group", (3, 4, 5, 17), 1),
+        ("every channel alone", (3, 4, 5, 17), 17),
+        ("volumes", (3, 2, 3, 4, 6), 2),
+        ("flat", (17, 24), 4),
+        ("more numbers than a warp takes", (1, 30, 40, 8), 2),
+    ):
+        attributes = dict(groups=groups, by_pixel=False, epsilon=1e-3)
+        yield from _pair("group_norm", reason, dict(x=x, y=x, dy=x, dx=x), attributes)
+    attributes = dict(groups=1, by_pixel=True, epsilon=1e-3)
+    for reason, s in (*_ELEMENTWISE_SHAPES.items(), ("whole blocks", (1, 7, 32))):
+        if s[-1] > 1:
+            yield from _pair("group_norm", f"pixels of {reason}", dict(x=s, y=s, dy=s, dx=s), attributes)
+
+
 # ------ elementwise
 
 _ELEMENTWISE_SHAPES: dict[str, Shape] = {
@@ -566,6 +615,22 @@ def _dropout_cases() -> Iterable[Case]:
     for reason, s in _ELEMENTWISE_SHAPES.items():
         shapes = dict(x=s, dy=s, scalars=(Scalars.COUNT,), y=s, dx=s)
         yield from _pair("dropout", reason, shapes, dict(rate=0.3, op_id=11), dict(scalars="int64"))
+        whole = dict(rate=0.3, op_id=11, by_channel=True)
+        yield from _pair("dropout", f"whole channels of {reason}", shapes, whole, dict(scalars="int64"))
+        for kind, multiplicative in (("added to", False), ("multiplied with", True)):
+            attributes = dict(stddev=0.7, multiplicative=multiplicative, op_id=11)
+            operands: dict[str, Any] = dict(x=s, scalars=(Scalars.COUNT,), y=s)
+            yield Case("gaussian_noise", f"{kind} {reason}", operands, attributes, dict(scalars="int64"))
+
+
+def _embedding_cases() -> Iterable[Case]:
+    for reason, x, w in (
+        ("sentences, more numbers than a warp", (17, 9), (20, 17)),
+        ("one number a sample", (3,), (5, 3)),
+        ("a column of numbers", (8, 1), (3, 33)),
+        ("rows that nothing asks for", (3, 2, 2), (70, 16)),
+    ):
+        yield from _pair("embedding", reason, dict(x=x, w=w, y=(*x, w[1]), dy=(*x, w[1]), dw=w), {})
 
 
 # ------ augmentation
@@ -720,11 +785,13 @@ _CLASSES: dict[str, Shape] = {
 }
 
 
-def _with_labels(name: str, reason: str, x: Shape, sparse: bool, numbers: str = "normal") -> Iterable[Case]:
+def _with_labels(
+    name: str, reason: str, x: Shape, sparse: bool, numbers: str = "normal", **attributes: float
+) -> Iterable[Case]:
     labels, dtypes = (x[:-1], dict(labels="int32")) if sparse else (x, {})
     shapes = dict(x=x, y=x, labels=labels, loss=x[:1], dloss=x[:1], dx=x, dy=x)
     reason = f"{reason}, {'class numbers' if sparse else 'distributions'}"
-    yield from _pair(name, reason, shapes, {}, dtypes, numbers)
+    yield from _pair(name, reason, shapes, attributes, dtypes, numbers)
 
 
 def _loss_cases() -> Iterable[Case]:
@@ -739,8 +806,29 @@ def _loss_cases() -> Iterable[Case]:
     for sparse in (False, True):
         yield from _with_labels("softmax_crossentropy", "large logits", (8, 20), sparse, "large")
         yield from _with_labels("crossentropy", "clipped", (3, 5), sparse, "clipped")
+        yield from _with_labels("crossentropy", "focused", (17, 10), sparse, focus=2.0)
+        yield from _with_labels("crossentropy", "focused, classes of pixels", (3, 4, 5, 17), sparse, focus=0.5)
+        yield from _with_labels("crossentropy", "focused, clipped", (3, 5), sparse, "clipped", focus=2.0)
     yield from _with_labels("sigmoid_crossentropy", "large logits", (8, 20), False, "large")
     yield from _with_labels("binary_crossentropy", "clipped", (3, 5), False, "clipped")
+
+    for function in POINTWISE_LOSSES:
+        parameters = _PARAMETERS.get(function, ((),))
+        for reason in ("ten classes", "one sample", "classes of pixels"):
+            yield from _pointwise_loss(function, reason, _CLASSES[reason], parameters[0])
+        for other in parameters[1:]:
+            yield from _pointwise_loss(function, f"parameters {other}", (3, 5), other)
+
+
+_PARAMETERS: dict[str, tuple[tuple[float, ...], ...]] = {
+    "huber": ((1.0,), (0.3,)),
+    "focal": ((2.0, 1.0, 1.0), (2.0, 0.25, 0.75), (0.5, 1.0, 1.0), (0.0, 1.0, 1.0)),
+}
+
+
+def _pointwise_loss(function: str, reason: str, y: Shape, parameters: tuple[float, ...]) -> Iterable[Case]:
+    shapes = dict(y=y, labels=y, loss=y[:1], dloss=y[:1], dy=y)
+    yield from _pair("pointwise_loss", f"{function}, {reason}", shapes, dict(function=function, parameters=parameters))
 
 
 def _metric_cases() -> Iterable[Case]:
@@ -793,6 +881,22 @@ def _optimizer_cases() -> Iterable[Case]:
             yield Case("clip_factor", f"{reason}, {told}", dict(xs=xs, factor=(1,)), dict(limit=limit))
 
 
+def _regularization_cases() -> Iterable[Case]:
+    for reason, w in (
+        ("a bias", (7,)),
+        ("a kernel", (3, 3, 5, 17)),
+        ("more rows than chunks of them", (201, 20)),
+        ("whole vectors", (9, 32)),
+    ):
+        rates = dict(l1=0.3, l2=0.2)
+        yield Case("penalty", reason, dict(w=w, accumulator=(2,)), rates, dict(accumulator="float64"))
+        yield Case("penalty_gradient", reason, dict(w=w, dw=w, y=w), rates)
+        for axes in range(1, len(w) + 1):
+            limits = dict(axes=axes, low=0.5, high=2.0, rate=0.75, positive=False)
+            yield Case("constrain", f"{reason}, norms over {axes} axes", dict(w=w), limits)
+        yield Case("constrain", f"{reason}, not below 0", dict(w=w), dict(axes=1, low=0.0, high=1.0, rate=1.0, positive=True))
+
+
 def _step(rule: str, reason: str, w: Shape, numbers: str = "normal", scaled: bool = False, **attributes: float) -> Case:
     shapes = dict(w=w, dw=w, slots=[w] * len(RULES[rule]), factor=(1,) if scaled else None, scalars=(Scalars.COUNT,))
     chosen = dict(rule=rule, beta_1=0.9, beta_2=0.99, **attributes)
@@ -809,14 +913,17 @@ _TABLES: tuple[Callable[[], Iterable[Case]], ...] = (
     _dense_cases,
     _pool_cases,
     _norm_cases,
+    _group_norm_cases,
     _elementwise_cases,
     _dropout_cases,
+    _embedding_cases,
     _augment_cases,
     _shape_cases,
     _spatial_cases,
     _loss_cases,
     _metric_cases,
     _optimizer_cases,
+    _regularization_cases,
 )
 
 

@@ -17,12 +17,16 @@ from .data import cpu as data
 from .dense import cpu as dense
 from .dropout import cpu as dropout
 from .elementwise import cpu as elementwise
+from .embedding import cpu as embedding
+from .group_norm import cpu as group_norm
 from .host.plan import CpuPlan, CpuStorage, ExternalSlot
 from .loss import cpu as loss
 from .norm import cpu as norm
 from .optimizer import cpu as optimizer
 from .pad import cpu as pad
+from .pointwise_loss import cpu as pointwise_loss
 from .pool import cpu as pool
+from .regularization import cpu as regularization
 from .shape import cpu as shape
 from .softmax_crossentropy import cpu as softmax_crossentropy
 from .transpose import cpu as transpose
@@ -33,7 +37,7 @@ CONV_ALGORITHMS = ("auto", "direct", "winograd2", "winograd4")
 
 @with_ops_of(
     data, conv, conv_transpose, dense, pool, norm, activation, elementwise, dropout, augment, shape, transpose, pad, upsample,
-    softmax_crossentropy, loss, optimizer
+    softmax_crossentropy, pointwise_loss, loss, optimizer, regularization, embedding, group_norm
 )  # fmt: skip
 class CpuBackend:
     """See the module's docstring.

@@ -23,12 +23,16 @@ from .device.tensor import check_precision
 from .device.works import share_views
 from .dropout import cuda as dropout
 from .elementwise import cuda as elementwise
+from .embedding import cuda as embedding
+from .group_norm import cuda as group_norm
 from .loss import cuda as loss
 from .loss.cuda_head import share_head
 from .norm import cuda as norm
 from .optimizer import cuda as optimizer
 from .pad import cuda as pad
+from .pointwise_loss import cuda as pointwise_loss
 from .pool import cuda as pool
+from .regularization import cuda as regularization
 from .shape import cuda as shape
 from .softmax_crossentropy import cuda as softmax_crossentropy
 from .transpose import cuda as transpose
@@ -42,7 +46,7 @@ RULES = (
 
 @with_ops_of(
     data, conv, conv_transpose, dense, pool, norm, activation, elementwise, dropout, augment, shape, transpose, pad, upsample,
-    softmax_crossentropy, loss, optimizer
+    softmax_crossentropy, pointwise_loss, loss, optimizer, regularization, embedding, group_norm
 )  # fmt: skip
 class CudaBackend:
     """See the module's docstring.

@@ -19,12 +19,16 @@ from .data import reference as data
 from .dense import reference as dense
 from .dropout import reference as dropout
 from .elementwise import reference as elementwise
+from .embedding import reference as embedding
+from .group_norm import reference as group_norm
 from .loss import reference as loss
 from .norm import reference as norm
 from .optimizer import reference as optimizer
 from .pad import reference as pad
+from .pointwise_loss import reference as pointwise_loss
 from .pool import reference as pool
 from .reference_plan import ReferencePlan, ReferenceSlot
+from .regularization import reference as regularization
 from .shape import reference as shape
 from .softmax_crossentropy import reference as softmax_crossentropy
 from .transpose import reference as transpose
@@ -33,7 +37,7 @@ from .upsample import reference as upsample
 
 @with_ops_of(
     data, conv, conv_transpose, dense, pool, norm, activation, elementwise, dropout, augment, shape, transpose, pad, upsample,
-    softmax_crossentropy, loss, optimizer
+    softmax_crossentropy, pointwise_loss, loss, optimizer, regularization, embedding, group_norm
 )  # fmt: skip
 class ReferenceBackend:
     """See the module's docstring."""

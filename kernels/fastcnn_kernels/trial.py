@@ -190,13 +190,18 @@ REDUCTION: dict[str, dict[str, Callable[[Case], int]]] = {
     "batch_norm": dict.fromkeys(
         ("y", "mean", "rstd", "moving_mean", "moving_variance", "dx", "dgamma", "dbeta"), _channels
     ),
+    "group_norm": dict.fromkeys(("y", "dx"), _sample),
     "average_pool": dict.fromkeys(("y", "dx"), lambda case: int(np.prod(case.attributes["window"]))),
     "upsample": {"dx": lambda case: int(np.prod(case.attributes["factors"]))},
+    "embedding": {"dw": lambda case: int(np.prod(case.shapes["x"]))},
     "mean": {"y": _sample},
     "softmax": dict.fromkeys(("y", "dx", "loss"), _sample),
     "crossentropy": dict.fromkeys(("loss", "dy"), _sample),
     "sigmoid_crossentropy": {"loss": _sample},
     "binary_crossentropy": {"loss": _sample},
+    "pointwise_loss": {"loss": _sample},
+    "penalty": {"accumulator": lambda case: int(np.prod(case.shapes["w"]))},
+    "constrain": {"w": lambda case: int(np.prod(case.shapes["w"][: case.attributes["axes"]]))},
     "clip_factor": {"factor": lambda case: sum(int(np.prod(x)) for x in case.shapes["xs"])},
 }
 """How many terms are summed for one element of an output, by the beginning of the op's name; 1 where it is not said."""

@@ -71,7 +71,7 @@ def test_killed_while_writing(function: str, calls: int, unbroken: Path, tmp_pat
 
 
 def test_ctrl_c_says_what_is_saved_and_how_to_go_on(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    words = ["train", "--limit", "60", "--epochs", "20", "--batch-size", "4", "--out", tmp_path / "a run"]
+    words = ["train", "--limit", "800", "--epochs", "20", "--batch-size", "4", "--out", tmp_path / "a run"]
     process = start(*words)
     assert process.stdout
     assert process.stderr

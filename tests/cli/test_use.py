@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from fastcnn import applications, backends, cli, datasets, layers, models
+from fastcnn import backends, cli, datasets, layers, models
 from fastcnn.cli import machine, warmup
 
 from .conftest import records
@@ -109,7 +109,7 @@ def test_warmup_asks_every_kernel_for_its_code(monkeypatch: pytest.MonkeyPatch, 
             asked.append(self.name)
             return 1
 
-    monkeypatch.setattr(applications, "MODELS", {"Digits": applications.Digits})
+    monkeypatch.setattr(warmup, "SIZES", {"Digits": 32})
     monkeypatch.setattr(warmup, "_kernels", lambda: [Kernel("conv.forward"), Kernel("dense.forward")])
     assert cli.main(["warmup"]) == 0
     assert asked == ["conv.forward", "dense.forward"]

@@ -108,8 +108,8 @@ def test_every_backend_agrees_with_float64(x: np.ndarray, weights: np.ndarray, d
 
 def test_values_are_those_of_a_model_that_ends_there(digits: Any) -> None:
     model, x = digits.model, digits.x[:4]
-    for name in ("conv2d", "activation_1", "max_pooling2d", "dense"):
-        layer = model.layers[[known.name.startswith(name) for known in model.layers].index(True)]
+    first_of_each_kind = {type(layer): layer for layer in reversed(model.layers)}
+    for layer in first_of_each_kind.values():
         expected = models.Model(model.inputs, layer.output).predict(x, verbose=0)
         np.testing.assert_array_equal(look(model, x, [Place("result", layer.name)])[0], expected)
 

@@ -9,12 +9,9 @@ pytest.importorskip("keras", reason="the comparison with Keras needs it: pip ins
 
 import keras
 
-from fastcnn import layers, models, optimizers
+from fastcnn import layers, models
+from tests.keras.beside import PICTURE, SAMPLES, SEQUENCE, VOLUME, agree, network, numbers
 
-STEP, SAMPLES = 1024.0, 3
-"""A large power of two: the gradient is what a step of plain SGD changes, and keeps its digits."""
-
-SEQUENCE, PICTURE, VOLUME = (9, 3), (6, 7, 3), (4, 5, 3, 2)
 CASES: list[tuple[str, dict[str, Any], tuple[int, ...]]] = [
     ("Conv1D", dict(filters=4, kernel_size=3, strides=2), SEQUENCE),
     ("Conv1D", dict(filters=4, kernel_size=3, padding="same", activation="tanh"), SEQUENCE),
@@ -69,33 +66,6 @@ CASES: list[tuple[str, dict[str, Any], tuple[int, ...]]] = [
 ]  # fmt: skip
 
 
-def numbers(seed: int, *shape: int) -> np.ndarray:
-    return np.random.default_rng(seed).standard_normal(shape).astype(np.float32)
-
-
-def network(module: Any, sequential: Any, name: str, options: dict[str, Any], shape: tuple[int, ...]) -> Any:
-    """The layer behind a trained one, whose gradients tell those of the layer's input."""
-    tried = getattr(module, name)(name="tried", **options)
-    return sequential([module.Input(shape), module.Dense(shape[-1], name="front"), tried])
-
-
-def by_keras(model: Any, x: np.ndarray, y: np.ndarray) -> list[np.ndarray]:
-    """Output, and the change of every weight by a step down the mean squared error."""
-    before = model.get_weights()
-    model.compile(optimizer=keras.optimizers.SGD(STEP), loss="mse")
-    output = model.predict(x, verbose=0)
-    model.train_on_batch(x, y)
-    return [output, *(a - b for a, b in zip(model.get_weights(), before, strict=True))]
-
-
-def by_fastcnn(model: Any, x: np.ndarray, y: np.ndarray, device: str) -> list[np.ndarray]:
-    before = model.get_weights()
-    model.compile(optimizer=optimizers.SGD(STEP), loss="mse", device=device)
-    output = model.predict(x, verbose=0)
-    model.train_on_batch(x, y)
-    return [output, *(a - b for a, b in zip(model.get_weights(), before, strict=True))]
-
-
 @pytest.mark.parametrize("device", ["reference", "cpu"])
 @pytest.mark.parametrize(
     ("name", "options", "shape"), CASES, ids=["-".join([n, *(f"{k}={v}" for k, v in o.items())]) for n, o, _ in CASES]
@@ -103,13 +73,7 @@ def by_fastcnn(model: Any, x: np.ndarray, y: np.ndarray, device: str) -> list[np
 def test_outputs_and_gradients(name: str, options: dict[str, Any], shape: tuple[int, ...], device: str) -> None:
     theirs = network(keras.layers, keras.Sequential, name, options, shape)
     ours = network(layers, models.Sequential, name, options, shape)
-    assert ours.output_shape == theirs.output_shape
-    weights = [0.5 * numbers(i, *w.shape) for i, w in enumerate(theirs.get_weights())]
-    theirs.set_weights(weights)
-    ours.set_weights(weights)
-    x, y = numbers(100, SAMPLES, *shape), numbers(101, SAMPLES, *theirs.output_shape[1:])
-    for want, got in zip(by_keras(theirs, x, y), by_fastcnn(ours, x, y, device), strict=True):
-        np.testing.assert_allclose(got, want, rtol=0, atol=1e-5 * np.abs(want).max())
+    agree(theirs, ours, numbers(100, SAMPLES, *shape), device)
 
 
 @pytest.mark.parametrize("name", sorted({name for name, _, _ in CASES}))

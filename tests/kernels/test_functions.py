@@ -1,9 +1,11 @@
 """The vector functions of kernels against float64, over their whole range: the bounds that host/functions.py states."""
 
+import math
 from collections.abc import Callable
 
 import numpy as np
 import pytest
+from fastcnn_kernels.api import UNARY
 from fastcnn_kernels.cpu import CpuBackend
 from fastcnn_kernels.trial import run
 
@@ -77,7 +79,29 @@ def test_tanh_keeps_the_digits_of_small_numbers():
     assert relative_error(on_cpu("activation_forward", x, activation="tanh"), np.tanh(x.astype(np.float64))) <= 4e-6
 
 
-@pytest.mark.parametrize("function", ["exp", "log"])
+def unary(x: np.ndarray, function: str) -> np.ndarray:
+    return on_cpu("unary_forward", x, function=function)
+
+
+def test_the_normal_distribution_is_accurate_everywhere():
+    x = spread(-8, 8)
+    share = 0.5 * np.vectorize(math.erfc)(-x.astype(np.float64) / math.sqrt(2))
+    assert np.abs(unary(x, "gelu") - x * share).max() <= 1.5e-6
+    small = np.abs(x) < 1
+    assert np.abs(unary(x, "gelu") - x * share)[small].max() <= 2e-7
+
+
+def test_elu_keeps_the_digits_of_small_numbers():
+    x = -np.geomspace(1e-30, 80, 20_000).astype(np.float32)
+    assert relative_error(unary(x, "elu"), np.expm1(x.astype(np.float64))) <= 4e-6
+
+
+def test_softplus_is_accurate_where_the_exponential_is():
+    x = spread(-80, 80)
+    assert relative_error(unary(x, "softplus"), np.logaddexp(0, x.astype(np.float64))) <= 5e-7
+
+
+@pytest.mark.parametrize("function", UNARY)
 def test_not_a_number_stays_so_among_numbers(function):
     x = np.ones(33, np.float32)
     x[[0, 17, 32]] = np.nan

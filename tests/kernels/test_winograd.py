@@ -60,11 +60,14 @@ SHAPES = {
     "long sums": ((3, 14, 14, 256), (3, 3, 256, 64), 1),
     "ragged channels in both directions": ((11, 9, 17, 21), (3, 3, 21, 50), 1),
     "an even kernel": ((9, 8, 8, 32), (2, 2, 32, 48), 0),
-    "tiles of 2 outputs of a large kernel": ((9, 9, 9, 16), (5, 5, 16, 32), 2),
+    "a large kernel": ((9, 9, 9, 16), (5, 5, 16, 32), 2),
     "a kernel of four": ((9, 9, 9, 16), (4, 4, 16, 16), 1),
+    "a kernel of seven": ((9, 12, 10, 32), (7, 7, 32, 16), 3),
     "rows only": ((9, 6, 11, 16), (1, 3, 16, 32), 0),
     "one axis": ((9, 40, 16), (3, 16, 32), 0),
     "one axis of five taps": ((9, 40, 16), (5, 16, 32), 2),
+    "planes, as many channels as they see": ((3, 6, 10, 9, 16), (3, 3, 3, 16, 40), 1),
+    "two planes, two panels": ((5, 5, 7, 11, 80), (2, 3, 3, 80, 20), 0),
 }
 
 
@@ -112,17 +115,18 @@ def test_the_tile_is_the_one_that_needs_the_fewest_products():
     assert chosen(geometry(3)) == (3, 3)
     assert chosen(geometry(6)) == (3, 3)
     assert chosen(geometry(6), window=(1, 2, 2)) == (2, 2)
-    assert chosen(geometry(kernel=5)) == (2, 2)
+    assert chosen(geometry(kernel=5)) == (4, 4)
+    assert chosen(geometry(kernel=7)) == (2, 2)
     assert chosen(geometry(), "winograd2") == (2, 2)
 
 
 @pytest.mark.parametrize(
     "c",
     [
-        geometry(kernel=1), geometry(kernel=7), geometry(strides=(2, 2)), geometry(dilation=(2, 2)), geometry(channels=3),
+        geometry(kernel=1), geometry(kernel=9), geometry(strides=(2, 2)), geometry(dilation=(2, 2)), geometry(channels=3),
         geometry(1),
     ],
-    ids=["1x1", "7x7", "strided", "dilated", "few channels", "one pixel"],
+    ids=["1x1", "9x9", "strided", "dilated", "few channels", "one pixel"],
 )  # fmt: skip
 def test_other_convolutions_are_direct(c):
     assert chosen(c) is None

@@ -5,6 +5,7 @@ import json
 import pickle
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -17,13 +18,17 @@ Shape = tuple[int, ...]
 
 @dataclass
 class Case:
-    """`make()` called on `inputs` (without the batch axis) gives `output`; `weights` are the shapes in Keras's order."""
+    """`make()` called on `inputs` (without the batch axis) gives `output`; `weights` are the shapes in Keras's order.
+
+    below  inputs are whole numbers from 0 to this, not among them; normal numbers where it is 0
+    """
 
     make: Callable[[], layers.Layer]
     inputs: Any
     output: Shape
     weights: list[Shape] = field(default_factory=list)
     frozen_by_nature: int = 0
+    below: int = 0
 
 
 CASES = {
@@ -120,12 +125,46 @@ CASES = {
     "activation": Case(lambda: layers.Activation("tanh"), (3, 2), (3, 2)),
     "relu": Case(lambda: layers.ReLU(), (3, 2), (3, 2)),
     "relu with a slope": Case(lambda: layers.ReLU(negative_slope=0.1), (3, 2), (3, 2)),
+    **{
+        name: Case(lambda name=name: layers.Activation(name), (3, 2), (3, 2))
+        for name in (
+            "elu", "selu", "gelu", "silu", "swish", "softplus", "softsign", "hard_sigmoid", "hard_silu", "hard_swish", "relu6",
+            "mish", "exponential",
+        )
+    },
+    "relu with a limit": Case(lambda: layers.ReLU(max_value=0.5, negative_slope=0.1), (3, 2), (3, 2)),
+    "relu with a threshold": Case(lambda: layers.ReLU(1.5, 0.1, 0.25), (3, 2), (3, 2)),
+    "prelu": Case(lambda: layers.PReLU(), (3, 2), (3, 2), [(3, 2)]),
+    "prelu, an alpha a channel": Case(lambda: layers.PReLU("he_normal", shared_axes=[1, 2]), (3, 2, 5), (3, 2, 5), [(1, 1, 5)]),
+    "prelu, an alpha a row": Case(lambda: layers.PReLU(shared_axes=(2, 3)), (3, 2, 5), (3, 2, 5), [(3, 1, 1)]),
+    "elu layer": Case(lambda: layers.ELU(0.5), (3, 2), (3, 2)),
     "leaky relu": Case(lambda: layers.LeakyReLU(0.2), (3, 2), (3, 2)),
     "softmax": Case(lambda: layers.Softmax(), (3, 4), (3, 4)),
     "dropout": Case(lambda: layers.Dropout(0.5), (3, 4), (3, 4)),
+    "spatial dropout 1-D": Case(lambda: layers.SpatialDropout1D(0.5), (3, 4), (3, 4)),
+    "spatial dropout": Case(lambda: layers.SpatialDropout2D(0.25), (3, 2, 5), (3, 2, 5)),
+    "spatial dropout 3-D": Case(lambda: layers.SpatialDropout3D(0.25), (2, 3, 2, 5), (2, 3, 2, 5)),
+    "gaussian dropout": Case(lambda: layers.GaussianDropout(0.5), (3, 5), (3, 5)),
+    "gaussian noise": Case(lambda: layers.GaussianNoise(0.5), (3, 5), (3, 5)),
+    "embedding": Case(lambda: layers.Embedding(4, 5), (3, 2), (3, 2, 5), [(4, 5)], below=4),
+    "rescaling": Case(lambda: layers.Rescaling(0.5, -1), (3, 5), (3, 5)),
+    "normalization": Case(lambda: layers.Normalization(mean=[1, 2], variance=4), (3, 2), (3, 2)),
+    "layer normalization": Case(lambda: layers.LayerNormalization(), (3, 4, 5), (3, 4, 5), [(5,)] * 2),
+    "layer normalization, no centre": Case(lambda: layers.LayerNormalization(center=False), (6,), (6,), [(6,)]),
+    "group normalization": Case(lambda: layers.GroupNormalization(3), (3, 4, 6), (3, 4, 6), [(6,)] * 2),
+    "group normalization, no scale": Case(lambda: layers.GroupNormalization(2, scale=False), (4, 6), (4, 6), [(6,)]),
+    "instance normalization": Case(
+        lambda: layers.GroupNormalization(-1, center=False, scale=False), (3, 4, 5), (3, 4, 5)
+    ),
+    "local response normalization": Case(lambda: layers.LocalResponseNormalization(3, 0.1), (3, 4, 5), (3, 4, 5)),
     "batch normalization": Case(lambda: layers.BatchNormalization(), (3, 4, 2), (3, 4, 2), [(2,)] * 4, 2),
     "batch normalization of vectors, no scale": Case(lambda: layers.BatchNormalization(scale=False), (5,), (5,), [(5,)] * 3, 2),
     "add": Case(lambda: layers.Add(), [(3, 2), (3, 2), (3, 2)], (3, 2)),
+    "subtract": Case(lambda: layers.Subtract(), [(3, 2), (3, 2)], (3, 2)),
+    "multiply": Case(lambda: layers.Multiply(), [(3, 2), (3, 2), (3, 2)], (3, 2)),
+    "average": Case(lambda: layers.Average(), [(3, 2), (3, 2), (3, 2)], (3, 2)),
+    "maximum": Case(lambda: layers.Maximum(), [(3, 2), (3, 2), (3, 2)], (3, 2)),
+    "minimum": Case(lambda: layers.Minimum(), [(3, 2), (3, 2), (3, 2)], (3, 2)),
     "concatenate": Case(lambda: layers.Concatenate(), [(3, 2), (3, 4)], (3, 6)),
     "concatenate rows": Case(lambda: layers.Concatenate(axis=1), [(3, 2), (4, 2)], (7, 2)),
     "random flip": Case(lambda: layers.RandomFlip("horizontal"), (4, 5, 3), (4, 5, 3)),
@@ -165,7 +204,8 @@ def batched(shape: Any) -> Any:
 def arrays(case: Case, count: int) -> Any:
     rng = np.random.default_rng(1)
     shapes = case.inputs if isinstance(case.inputs, list) else [case.inputs]
-    made = [rng.normal(size=(count, *shape)).astype(np.float32) for shape in shapes]
+    drawn = partial(rng.integers, 0, case.below) if case.below else rng.normal
+    made = [drawn(size=(count, *shape)).astype(np.float32) for shape in shapes]
     return made if isinstance(case.inputs, list) else made[0]
 
 

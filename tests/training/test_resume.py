@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from fastcnn import callbacks as cb
-from fastcnn import layers, models, optimizers, saving
+from fastcnn import constraints, layers, models, optimizers, regularizers, saving
 from fastcnn.optimizers import schedules
 
 from .conftest import Array
@@ -41,8 +41,10 @@ class Saves(cb.Callback):
 
 
 def network() -> Any:
-    hidden = layers.Dense(6, activation="relu", input_shape=(4,), name="hidden")
-    return models.Sequential([hidden, layers.Dropout(0.2), layers.Dense(3, name="last")])
+    penalty, limit = regularizers.L1L2(1e-3, 1e-2), constraints.MaxNorm(1.2)
+    hidden = layers.Dense(6, activation="relu", kernel_regularizer=penalty, name="hidden")
+    last = layers.Dense(3, kernel_constraint=limit, name="last")
+    return models.Sequential([layers.GaussianNoise(0.1, input_shape=(4,)), hidden, layers.Dropout(0.2), last])
 
 
 def fit(model: Any, data: tuple, callbacks: list[Any], initial_epoch: int = 0) -> Any:
@@ -64,7 +66,7 @@ def unbroken_and_resumed(
     whole, parts = network(), network()
     parts.set_weights(whole.get_weights())
     for model in (whole, parts):
-        model.compile(optimizer(), "mse", metrics=["mae"])
+        model.compile(optimizer(), "mse", metrics=["mae", "rmse"])
         model.seed = 11
     targets = np.eye(3, dtype=np.float32)[data[1]]
     data = (data[0], targets)

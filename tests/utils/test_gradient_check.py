@@ -8,10 +8,10 @@ from fastcnn.program import gradients
 from fastcnn.utils import check_gradients, set_random_seed
 
 
-@pytest.mark.parametrize("build", applications.MODELS.values(), ids=list(applications.MODELS))
-def test_the_applications_gradients_agree_with_finite_differences(build):
+@pytest.mark.parametrize("name", ["Digits", "TutorialMNIST", "TutorialCIFAR10", "TutorialKeras"])
+def test_the_applications_gradients_agree_with_finite_differences(name):
     set_random_seed(0)
-    model = build()
+    model = applications.get(name)()
     shape = model.input_shape[1:]
     rng = np.random.default_rng(0)
     x, y = rng.random((3, *shape), dtype=np.float32), rng.integers(0, 10, 3)

@@ -170,13 +170,11 @@ def backward(
     if dw and dx is None and c.groups == 1 and prod(c.kernel) * c.channels_in <= FEW_ROWS:
         _narrow_gradient(plan, c, x, y, dy, dw, db, activation, alpha, pool)
         return
-    dz = _output_gradient(plan, c, y, dy, dx or dw, db, activation, alpha, pool)
     if depthwise.possible(c):
-        if dw:
-            depthwise.weight_gradient(plan, c, x, dz, dw)
-        if dx:
-            depthwise.data_gradient(plan, c, w, dz, dx)
+        dz = _output_gradient(plan, c, y, dy, dx or dw, None if dw else db, activation, alpha, pool)
+        depthwise.backward(plan, c, x, w, dz, dx, dw, db if dw else None)
         return
+    dz = _output_gradient(plan, c, y, dy, dx or dw, db, activation, alpha, pool)
     if dw:
         plan.halo(x, c.halo)
         _weight_gradient(plan, c, x, dz, dw)

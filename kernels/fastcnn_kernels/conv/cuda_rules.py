@@ -16,6 +16,8 @@ from .cuda_behind import Drop, Through
 def drop_behind(works: Works) -> None:
     """Rule: a product's dropout. Backward, relu's derivative is taken from what is left after it: the rest has none."""
     for drop in works.of("dropout_forward"):
+        if drop.attributes["by_channel"]:
+            continue
         users = works.users(drop["x"])
         product, others = users[0], users[2:]
         if not (_ends(works, product, drop["x"]) and product.wide and users[1] is drop and len(others) <= 1):

@@ -1,13 +1,12 @@
 """Depthwise convolutions, whose output channels see the input channel of the same number only: see depthwise_kernels.py.
 
-    possible           whether a geometry is depthwise
-    forward            y = max(floor, x * w + b)
-    data_gradient      dx, phase by phase: pixels that see the same taps
-    weight_gradient    dw
+    possible   whether a geometry is depthwise
+    forward    y = max(floor, x * w + b)
+    backward   dx, dw and db in one walk
 """
 
-from collections.abc import Sequence
-from math import inf, prod
+from collections.abc import Iterable, Iterator, Sequence
+from math import prod
 from typing import Any
 
 import numpy as np
@@ -26,64 +25,79 @@ def possible(c: Convolution) -> bool:
     return c.groups == c.channels_in == c.channels_out > 1
 
 
+Entry = tuple[Sequence[Tap], Table, Table]
+"""Taps, the pixels of x that they count from, and the pixels of y: one for each of those."""
+
+
 def forward(plan: Any, c: Convolution, x: Tensor, w: Tensor, b: Tensor | None, y: Tensor, floor: float) -> None:
     """y = max(floor, x * w + b)."""
     plan.halo(x, c.halo)
     outputs = pixel_grid(c.outputs)
-    _product(plan, c, x, y, w, b, c.taps, outputs * np.array(c.strides), outputs, floor)
-
-
-def data_gradient(plan: Any, c: Convolution, w: Tensor, dz: Tensor, dx: Tensor) -> None:
-    """dx = dz * w transposed."""
-    plan.halo(dz, c.gradient_halo)
-    for phases, taps in c.phases():
-        counts, firsts = [p.count for p in phases], [p.first for p in phases]
-        _product(plan, c, dz, dx, w, None, taps, pixel_grid(counts), pixel_grid(counts, c.strides, firsts), -inf)
-
-
-def _product(
-    plan: Any, c: Convolution, x: Tensor, y: Tensor, w: Tensor, b: Tensor | None, taps: Sequence[Tap],
-    sources: Table, targets: Table, floor: float,
-) -> None:
-    def build(at: Any) -> tuple[Table, ...]:
-        rows = _tap_table(at, c, x, taps)
-        return pixel_table(at.layout(x), sources, 1), pixel_table(at.layout(y), targets, 1), rows, np.zeros(16, np.int64)
-
-    tables = Once(build)
+    tables = Once(lambda at: _entries(at, c, x, y, [(c.taps, outputs * np.array(c.strides), outputs)]))
 
     def arguments(at: Any) -> list[int]:
-        x_pixels, y_pixels, rows, zeros = tables(at)
+        entries, zeros, *_ = tables(at)
         bias = (at(b), VECTOR) if b else (address(zeros), 0)
         image, result = at.layout(x), at.layout(y)
         return [
-            at(x), image.sample, image.block, address(x_pixels), at(y), result.sample, result.block, address(y_pixels),
-            at(w), *bias, address(rows), len(rows), image.blocks, len(sources), float_bits(floor),
+            at(x), image.sample, image.block, at(y), result.sample, result.block,
+            at(w), *bias, address(entries), len(entries), image.blocks, float_bits(floor),
         ]  # fmt: skip
 
-    plan.launch(kernels.depthwise_product, arguments, reads=[x, w, b], writes=[y])
+    plan.launch(kernels.depthwise_forward, arguments, reads=[x, w, b], writes=[y])
 
 
-def weight_gradient(plan: Any, c: Convolution, x: Tensor, dz: Tensor, dw: Tensor) -> None:
-    """dw, as a sum over slices."""
-    plan.halo(x, c.halo)
-    partial, outputs = plan.partial("dw", prod(c.kernel) * VECTOR * blocks_of(c.channels_out)), pixel_grid(c.outputs)
+def backward(
+    plan: Any, c: Convolution, x: Tensor, w: Tensor, dz: Tensor, dx: Tensor | None, dw: Tensor | None, db: Tensor | None
+) -> None:
+    """dx phase by phase, pixels that see the same taps; dw and db as sums over slices. db only together with dw."""
+    if dx:
+        plan.halo(dz, c.gradient_halo)
+    if dw:
+        plan.halo(x, c.halo)
+    blocks, outputs = blocks_of(c.channels_out), pixel_grid(c.outputs)
+    weights = plan.partial("dw", prod(c.kernel) * VECTOR * blocks) if dw else None
+    biases = plan.partial("db", VECTOR * blocks) if db else None
 
     def build(at: Any) -> tuple[Table, ...]:
         x_pixels = pixel_table(at.layout(x), outputs * np.array(c.strides), 1)
-        return x_pixels, pixel_table(at.layout(dz), outputs, 1), _tap_table(at, c, x, c.taps)
+        taps = _tap_table(at, c, x, c.taps if dw else [])
+        return x_pixels, pixel_table(at.layout(dz), outputs, 1), taps, *_entries(at, c, dz, dx, _phases(c) if dx else [])
 
     tables = Once(build)
 
     def arguments(at: Any) -> list[int]:
-        x_pixels, z_pixels, rows = tables(at)
-        image, result = at.layout(x), at.layout(dz)
+        x_pixels, z_pixels, taps, entries, zeros, *_ = tables(at)
+        image, gradients = at.layout(x), at.layout(dz)
+        result = (at(dx), at.layout(dx).sample, at.layout(dx).block) if dx else (0, 0, 0)
         return [
-            at(x), image.sample, image.block, address(x_pixels), at(dz), result.sample, result.block, address(z_pixels),
-            at(partial), address(rows), len(rows), image.blocks, len(outputs),
+            at(x), image.sample, image.block, address(x_pixels), at(dz), gradients.sample, gradients.block, address(z_pixels),
+            at(weights), at(biases), address(taps), len(taps), blocks, len(outputs),
+            *result, at(w), address(zeros), address(entries), len(entries),
         ]  # fmt: skip
 
-    plan.launch(kernels.depthwise_weight_gradient, arguments, reads=[x, dz], writes=[partial])
-    add_slices(plan, partial, dw)
+    plan.launch(kernels.depthwise_backward, arguments, reads=[x, dz, w], writes=[dx, weights, biases])
+    for partial, target in ((weights, dw), (biases, db)):
+        if partial and target:
+            add_slices(plan, partial, target)
+
+
+def _phases(c: Convolution) -> Iterator[Entry]:
+    for phases, taps in c.phases():
+        counts, firsts = [p.count for p in phases], [p.first for p in phases]
+        yield taps, pixel_grid(counts), pixel_grid(counts, c.strides, firsts)
+
+
+def _entries(at: Any, c: Convolution, x: Tensor, y: Tensor | None, entries: Iterable[Entry]) -> list[Table]:
+    """The table of entries for `contract`, a vector of zeros, and the tables that the entries name."""
+    found, counts = [], []
+    for taps, sources, targets in entries:
+        places = pixel_table(at.layout(x), sources, 1), pixel_table(at.layout(y), targets, 1)
+        found += [*places, _tap_table(at, c, x, taps)]
+        counts.append((len(taps), len(sources)))
+    addresses = np.array([address(table) for table in found], np.int64).reshape(-1, 3)
+    table = np.column_stack([addresses, np.array(counts, np.int64).reshape(-1, 2)])
+    return [np.ascontiguousarray(table), np.zeros(VECTOR // 8, np.int64), *found]
 
 
 def _tap_table(at: Any, c: Convolution, x: Tensor, taps: Sequence[Tap]) -> Table:

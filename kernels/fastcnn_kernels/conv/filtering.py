@@ -12,8 +12,9 @@ With tiles of inputs d, weights g and outputs y, and * element by element (Lavin
 It is linear in d and in g, so its gradients are its adjoint: dg = G^T ((A dy A^T) * (B^T d B)) G,
 dd = B ((G g G^T) * (A dy A^T)) B^T. An axis with one tap has m = alpha = 1 and unit matrices.
 
-The matrices are those of Toom and Cook for the points 0, 1, -1, 2, -2 and infinity. Terms of F(m, r) cancel: in float32, with
-alpha = m + r - 1, the largest error over the largest output is about 1e-6 for alpha <= 4 and below 1e-5 for alpha <= 6.
+The matrices are those of Toom and Cook for the points 0, 1, -1, 2, -2, 1/2, -1/2 and infinity. Terms of F(m, r) cancel: in
+float32, with alpha = m + r - 1, the largest error over the largest output is about 1e-6 for alpha <= 4, and below 1e-5 for
+alpha <= 8 as long as m <= 4.
 """
 
 from collections.abc import Sequence
@@ -28,7 +29,7 @@ from numpy.typing import NDArray
 from ..simd import address, broadcast, call_llvm, f32x16, literal_intrinsic
 
 Matrix = NDArray[np.float64]
-POINTS = (0.0, 1.0, -1.0, 2.0, -2.0)
+POINTS = (0.0, 1.0, -1.0, 2.0, -2.0, 0.5, -0.5)
 MOST = len(POINTS) + 1
 """The largest alpha: more points lose more digits than the products they save are worth."""
 

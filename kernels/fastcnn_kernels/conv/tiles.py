@@ -319,8 +319,8 @@ def narrow_gradient(blocks: int, height: int, window: int, activation: int) -> k
 
     def narrow_gradient(a, first, last):
         """dw[row, lanes] = sum over pixels of x[pixel + row] * dz[pixel, lanes], dz = dy * act'(y) at each window's winner;
-        db = sum of dz. 2 rows lanes FLOPs a pixel; for each panel and tile of rows, x, y, dy are read once, and dz passes
-        through `scratch`.
+        db = sum of dz. 2 rows lanes FLOPs a pixel; for each panel and tile of rows, x, y, dy of a sample are read once, and
+        dz passes through `scratch`.
 
         db = 0, a null address, where it is not wanted.
         """
@@ -334,10 +334,13 @@ def narrow_gradient(blocks: int, height: int, window: int, activation: int) -> k
             if db != 0:
                 for v in range(blocks):
                     store_f32x16(db + 64 * (q * blocks + v), zero)
-            for r in range(0, row_count, height):
-                tile = tuple_of_zeros(accumulators)
-                places = tile_addresses(x, rows, 16, r, row_count - 1, height)
-                for n in range(first, last):
+            for n in range(first, last):
+                for r in range(0, row_count, height):
+                    places = tile_addresses(x, rows, 16, r, row_count - 1, height)
+                    targets = tile_addresses(dw + 64 * q * blocks, rows + 8, 16, r, row_count - 1, height)
+                    tile = tuple_of_zeros(accumulators)
+                    if n > first:
+                        tile = load_tile(tile, targets, 64)
                     for p in range(pixels):
                         for v in range(blocks):
                             block = q * blocks + v
@@ -358,8 +361,7 @@ def narrow_gradient(blocks: int, height: int, window: int, activation: int) -> k
                         for w in range(window):
                             pixel = n * x_sample + load_i64(x_pixels + 8 * (p * window + w))
                             tile = outer_product(tile, places, pixel, scratch + 64 * w * blocks, 64, 0, 1, 4)
-                targets = tile_addresses(dw + 64 * q * blocks, rows + 8, 16, r, row_count - 1, height)
-                store_tile(tile, targets, 64, splat(np.float32(-np.inf)))
+                    store_tile(tile, targets, 64, splat(np.float32(-np.inf)))
 
     return named(narrow_gradient, f"{blocks}_{height}_{window}_{ACTIVATIONS[activation]}")
 

@@ -81,6 +81,17 @@ def clear(start, count):
         store_f32x16(start + 64 * k, splat(np.float32(0)))
 
 
+@inlined
+def clear_border(corner, row, height, width, above, below, left, right):
+    """Zero the halo of a plane that begins at `corner`."""
+    span = left + width + right
+    clear(corner, above * span)
+    for h in range(above, above + height):
+        clear(corner + h * row, left)
+        clear(corner + h * row + 64 * (left + width), right)
+    clear(corner + (above + height) * row, below * span)
+
+
 @cache
 def input_transform(tile: Tile) -> kernel:
     """The kernel for one kind of tile."""
@@ -237,28 +248,31 @@ def input_gradient(tile: Tile) -> kernel:
     (m, r, m_, r_), columns = tile.numbers, tile.columns.alpha
 
     def input_gradient(a, first, last):
-        """dx += B D B^T: tiles overlap, and reach into the halo, which is zeroed again behind the last tile of a sample."""
+        """dx += B D B^T, `shift` bytes further: tiles overlap, and reach into the halo. With `opens` a sample's block is zeroed
+        before its first tile, with `closes` its halo behind its last one."""
         d, frequency, block, blocks = a[0], a[1], a[2], a[3]
         dx, dx_sample, dx_block, dx_row, table, tiles = a[4], a[5], a[6], a[7], a[8], a[9]
-        above, below, left, right, height, width = a[10], a[11], a[12], a[13], a[14], a[15]
+        shift, opens, closes, depth, height, width = a[10], a[11], a[12], a[13], a[14], a[15]
+        front, back, above, below, left, right = a[16], a[17], a[18], a[19], a[20], a[21]
         span = left + width + right
+        plane = (above + height + below) * span
         for c in range(blocks):
             n, i = quotient(first, tiles), remainder(first, tiles)
             for t in range(first, last):
-                plane = dx + n * dx_sample + c * dx_block
-                top = plane - above * dx_row - 64 * left
-                if i == 0:
-                    clear(top, (above + height + below) * span)
-                source, target = d + c * block + 64 * (t - first), plane + load_i64(table + ENTRY * i + X)
+                image = dx + n * dx_sample + c * dx_block
+                corner = image - above * dx_row - 64 * left
+                if i == 0 and opens:
+                    clear(corner - 64 * front * plane, (front + depth + back) * plane)
+                source, target = d + c * block + 64 * (t - first), image + load_i64(table + ENTRY * i + X) + shift
                 transform_add("b", m, r, m_, r_, source, columns * frequency, frequency, target, dx_row, 64)
                 i += 1
                 if i == tiles:
                     n, i = n + 1, 0
-                    clear(top, above * span)
-                    for h in range(height):
-                        clear(plane + h * dx_row - 64 * left, left)
-                        clear(plane + h * dx_row + 64 * width, right)
-                    clear(plane + height * dx_row - 64 * left, below * span)
+                    if closes:
+                        clear(corner - 64 * front * plane, front * plane)
+                        for p in range(depth):
+                            clear_border(corner + 64 * p * plane, dx_row, height, width, above, below, left, right)
+                        clear(corner + 64 * depth * plane, back * plane)
 
     return named(input_gradient, tile)
 
@@ -318,8 +332,8 @@ def store_rows(typingctx: Any, tile: Any, where: Any, row: Any, block: Any, widt
 
 
 def pixels_of(blocks: int) -> int:
-    """Tiles that a register tile of `multiply` spans: what the panel's blocks leave of the accumulators, at most 14."""
-    return min(14, ACCUMULATORS // blocks)
+    """Tiles that a register tile of `multiply` spans: what the panel's blocks leave of the accumulators, at most 12."""
+    return min(12, ACCUMULATORS // blocks)
 
 
 def rows_of(blocks: int) -> int:

@@ -24,7 +24,14 @@ _MAJOR, _MINOR = 75, 76  # CU_DEVICE_ATTRIBUTE_COMPUTE_CAPABILITY_MAJOR, _MINOR
 
 
 class CudaUnavailableError(RuntimeError):
-    """CUDA cannot be used: the message says why and which command mends it."""
+    """CUDA cannot be used: the message says why and which command mends it.
+
+    lacking   what: a "driver", a newer "version" of it, a "gpu" that it sees, "capability", "packages"; "" for anything else
+    """
+
+    def __init__(self, message: str, lacking: str = ""):
+        super().__init__(message)
+        self.lacking = lacking
 
 
 @dataclass(frozen=True)
@@ -40,7 +47,7 @@ def require_packages() -> None:
     """CudaUnavailableError where a package is missing that kernels are compiled with."""
     missing = [name for name in PACKAGES if not installed(name)]
     if missing:
-        raise CudaUnavailableError(f"the package {missing[0]} is not installed; run: {INSTALL}")
+        raise CudaUnavailableError(f"the package {missing[0]} is not installed; run: {INSTALL}", "packages")
 
 
 def installed(name: str) -> bool:
@@ -58,20 +65,23 @@ def require_gpu() -> list[Gpu]:
     if version < OLDEST_DRIVER:
         raise CudaUnavailableError(
             f"the NVIDIA driver knows CUDA {_dotted(version)}, fastcnn needs 13.0: update it to version 580 or newer "
-            "(Debian and Ubuntu: apt install nvidia-driver-580)"
+            "(Debian and Ubuntu: apt install nvidia-driver-580)",
+            "version",
         )
     status = driver.cuInit(0)
     count = 0 if status else _number(driver.cuDeviceGetCount)
     if not count:
         raise CudaUnavailableError(
             f"the NVIDIA driver sees no GPU (cuInit: {status}); check with nvidia-smi, and CUDA_VISIBLE_DEVICES; start "
-            "containers with --gpus all"
+            "containers with --gpus all",
+            "gpu",
         )
     gpus = [_gpu(driver, number) for number in range(count)]
     if gpus[0].capability < OLDEST:
         raise CudaUnavailableError(
             f"{gpus[0].name} has compute capability {_version(gpus[0].capability)}; fastcnn needs {_version(OLDEST)} (Turing) "
-            "or newer. Choose another GPU with CUDA_VISIBLE_DEVICES, or device='cpu'"
+            "or newer. Choose another GPU with CUDA_VISIBLE_DEVICES, or device='cpu'",
+            "capability",
         )
     return gpus
 
@@ -91,7 +101,8 @@ def _driver() -> ctypes.CDLL:
     except OSError:
         raise CudaUnavailableError(
             "no NVIDIA driver was found (libcuda.so.1); install one (Debian and Ubuntu: apt install nvidia-driver-580) and "
-            "check with nvidia-smi"
+            "check with nvidia-smi",
+            "driver",
         ) from None
 
 

@@ -7,30 +7,29 @@
 """
 
 from collections.abc import Sequence
+from functools import cache
 from typing import Any
 
 import numpy as np
 
 from ..api import BINARY, UNARY
-from ..host.functions import exp, inlined, log
+from ..host.functions import inlined
 from ..host.runner import kernel
+from ..host.unary import unary, unary_derivative
 from ..host.walk import ROWS, WIDTH, number, parameter_rows, present, real, row, walk, walk_parameters
-from ..simd import absolute, fma, load_f32x16, maximum, select, splat, store_f32x16
+from ..simd import fma, load_f32x16, maximum, minimum, select, splat, store_f32x16
 
-SQUARE, ABS, EXP, LOG = range(len(UNARY))
-ADD, SUBTRACT, MULTIPLY, MAXIMUM = range(len(BINARY))
+ADD, SUBTRACT, MULTIPLY, MAXIMUM, MINIMUM = range(len(BINARY))
 
 
 def unary_forward(plan: Any, x: Any, y: Any, *, function: str) -> None:
     """y = function(x)."""
-    numbers = (UNARY.index(function),)
-    plan.launch(unary_forward_kernel, lambda at: walk(at, (x, y), numbers), reads=[x], writes=[y])
+    plan.launch(unary_forward_kernel(function), lambda at: walk(at, (x, y)), reads=[x], writes=[y])
 
 
 def unary_backward(plan: Any, x: Any, y: Any, dy: Any, dx: Any, *, function: str) -> None:
     """dx = dy * function'(x)."""
-    numbers = (UNARY.index(function),)
-    plan.launch(unary_backward_kernel, lambda at: walk(at, (x, y, dy, dx), numbers), reads=[x, y, dy], writes=[dx])
+    plan.launch(unary_backward_kernel(function), lambda at: walk(at, (x, y, dy, dx)), reads=[x, y, dy], writes=[dx])
 
 
 def binary_forward(plan: Any, a: Any, b: Any, y: Any, *, function: str) -> None:
@@ -85,29 +84,6 @@ def _pairs(xs: Sequence[Any], y: Any) -> list[tuple[Any, Any]]:
 
 
 @inlined
-def _unary(x, function):
-    if function == SQUARE:
-        return x * x
-    if function == ABS:
-        return absolute(x)
-    if function == EXP:
-        return exp(x)
-    return log(x)
-
-
-@inlined
-def _unary_derivative(x, y, function):
-    zero, one = splat(np.float32(0)), splat(np.float32(1))
-    if function == SQUARE:
-        return x + x
-    if function == ABS:
-        return select(x > zero, one, select(x < zero, zero - one, zero))
-    if function == EXP:
-        return y
-    return one / x
-
-
-@inlined
 def _binary(a, b, function):
     if function == ADD:
         return a + b
@@ -115,7 +91,9 @@ def _binary(a, b, function):
         return a - b
     if function == MULTIPLY:
         return a * b
-    return maximum(a, b)
+    if function == MAXIMUM:
+        return maximum(a, b)
+    return minimum(a, b)
 
 
 @inlined
@@ -127,30 +105,44 @@ def _binary_derivatives(a, b, function):
         return one, zero - one
     if function == MULTIPLY:
         return b, a
-    return select(a >= b, one, zero), select(a >= b, zero, one)
+    if function == MAXIMUM:
+        return select(a >= b, one, zero), select(a >= b, zero, one)
+    return select(a <= b, one, zero), select(a <= b, zero, one)
 
 
-@kernel
-def unary_forward_kernel(a, first, last):
-    """y = function(x); operands x, y; number function."""
-    function = number(a, 0)
-    for n in range(first, last):
-        for i in range(a[ROWS]):
-            x, y = row(a, 0, n, i), row(a, 1, n, i)
-            for p in range(0, 64 * a[WIDTH], 64):
-                store_f32x16(y + p, _unary(load_f32x16(x + p), function))
+@cache
+def unary_forward_kernel(function: str) -> kernel:
+    """The kernel of one function."""
+    chosen = UNARY.index(function)
+
+    def unary_forward(a, first, last):
+        """y = function(x); operands x, y."""
+        for n in range(first, last):
+            for i in range(a[ROWS]):
+                x, y = row(a, 0, n, i), row(a, 1, n, i)
+                for p in range(0, 64 * a[WIDTH], 64):
+                    store_f32x16(y + p, unary(load_f32x16(x + p), chosen))
+
+    unary_forward.__name__ = f"unary_forward_{function}"
+    return kernel(unary_forward)
 
 
-@kernel
-def unary_backward_kernel(a, first, last):
-    """dx = dy * function'(x); operands x, y, dy, dx; number function."""
-    function = number(a, 0)
-    for n in range(first, last):
-        for i in range(a[ROWS]):
-            x, y, dy, dx = row(a, 0, n, i), row(a, 1, n, i), row(a, 2, n, i), row(a, 3, n, i)
-            for p in range(0, 64 * a[WIDTH], 64):
-                slope = _unary_derivative(load_f32x16(x + p), load_f32x16(y + p), function)
-                store_f32x16(dx + p, load_f32x16(dy + p) * slope)
+@cache
+def unary_backward_kernel(function: str) -> kernel:
+    """The kernel of one function's derivative."""
+    chosen = UNARY.index(function)
+
+    def unary_backward(a, first, last):
+        """dx = dy * function'(x); operands x, y, dy, dx."""
+        for n in range(first, last):
+            for i in range(a[ROWS]):
+                x, y, dy, dx = row(a, 0, n, i), row(a, 1, n, i), row(a, 2, n, i), row(a, 3, n, i)
+                for p in range(0, 64 * a[WIDTH], 64):
+                    slope = unary_derivative(load_f32x16(x + p), load_f32x16(y + p), chosen)
+                    store_f32x16(dx + p, load_f32x16(dy + p) * slope)
+
+    unary_backward.__name__ = f"unary_backward_{function}"
+    return kernel(unary_backward)
 
 
 @kernel

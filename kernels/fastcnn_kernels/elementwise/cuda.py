@@ -1,7 +1,7 @@
 """Elementwise functions of one, two and many tensors on the GPU: four elements a thread, grid-stride.
 
-    unary_forward, unary_backward       square, abs, exp, log
-    binary_forward, binary_backward     add, subtract, multiply, maximum
+    unary_forward, unary_backward       square, abs, exp, log, and the activations of UNARY
+    binary_forward, binary_backward     add, subtract, multiply, maximum, minimum
     affine                              scale and offset
     add, add_parameters                 sums of many, up to four in a launch
 """
@@ -14,6 +14,7 @@ from typing import Any
 from numba import cuda
 from numba.cuda.types import float32, uint32
 
+from ..device.functions import FUNCTIONS
 from ..device.kernel import CudaKernel, kernel
 from ..device.tiles import quad_grid
 from ..device.works import op
@@ -31,7 +32,7 @@ def unary_forward(plan: Any, x: Any, y: Any, *, function: str) -> None:
 
 def unary_backward(plan: Any, x: Any, y: Any, dy: Any, dx: Any, *, function: str) -> None:
     """dx = dy * function'(x)."""
-    # Each derivative needs one of x and y.
+    # Each derivative is taken from one of x and y.
     operand = y if function == "exp" else x
     plan.launch(unary_backward_kernel(function), quad_grid(x.size, THREADS), (operand, dy, dx, x.size), writes=(dx,))
 
@@ -111,6 +112,7 @@ _UNARY: dict[str, tuple[Callable[..., Any], Callable[..., Any]]] = {
     "abs": (_abs, _abs_gradient),
     "exp": (_exp, _exp_gradient),
     "log": (_log, _log_gradient),
+    **FUNCTIONS,
 }
 
 
@@ -131,6 +133,10 @@ def _maximum(a, b):
     return b if b > a or b != b else a
 
 
+def _minimum(a, b):
+    return b if b < a or b != b else a
+
+
 def _add_gradient(a, b, dy):
     return dy, dy
 
@@ -147,11 +153,16 @@ def _maximum_gradient(a, b, dy):
     return (dy, float32(0)) if a >= b else (float32(0), dy)
 
 
+def _minimum_gradient(a, b, dy):
+    return (dy, float32(0)) if a <= b else (float32(0), dy)
+
+
 _BINARY: dict[str, tuple[Callable[..., Any], Callable[..., Any]]] = {
     "add": (_add, _add_gradient),
     "subtract": (_subtract, _subtract_gradient),
     "multiply": (_multiply, _multiply_gradient),
     "maximum": (_maximum, _maximum_gradient),
+    "minimum": (_minimum, _minimum_gradient),
 }
 
 

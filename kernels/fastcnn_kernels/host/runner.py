@@ -165,6 +165,6 @@ def _compiled(parallel: bool) -> Any:
         return njit(types.void(*arrays, types.int64), parallel=parallel, cache=True)(walk)
 
 
-def run(*arrays: Any, threads: int) -> None:
-    """Execute the segments in order, on one thread without any parallel region: see _walk for the arrays."""
-    _compiled(threads > 1)(*arrays, threads)
+def walk(threads: int) -> Any:
+    """What executes segments in order, on one thread without any parallel region: see _walk for its arguments."""
+    return _compiled(threads > 1)

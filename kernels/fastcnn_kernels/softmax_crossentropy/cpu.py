@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from ..host.functions import exp, inlined, log, sigmoid
+from ..host.functions import exp, inlined, log, log1p, sigmoid
 from ..host.runner import kernel
 from ..host.walk import (
     BLOCK,
@@ -51,8 +51,9 @@ from ..simd import (
 CLIP, UPPER = np.float32(1e-7), np.float32(1 - 1e-7)
 """Probabilities stay this far from 0 and 1 before a logarithm is taken, as in Keras."""
 
-SHARE, BLOCKS, SPARSE = range(3)
-"""Numbers of every kernel: 1 / positions or elements of a sample; blocks of a pixel; whether labels are class numbers."""
+SHARE, BLOCKS, SPARSE, FOCUS = range(4)
+"""Numbers of every kernel: 1 / positions or elements of a sample; blocks of a pixel; whether labels are class numbers; by which
+power of 1 - p a logarithm of p is weighted."""
 
 
 def softmax_forward(plan: Any, x: Any, y: Any) -> None:
@@ -82,18 +83,18 @@ def softmax_crossentropy_backward(plan: Any, y: Any, labels: Any, dloss: Any, dx
     )
 
 
-def crossentropy_forward(plan: Any, y: Any, labels: Any, loss: Any) -> None:
-    """loss[n] = mean over positions of -sum t log clip(y / sum y)."""
+def crossentropy_forward(plan: Any, y: Any, labels: Any, loss: Any, *, focus: float = 0.0) -> None:
+    """loss[n] = mean over positions of -sum t (1 - p)^focus log p, p = clip(y / sum y)."""
     plan.launch(
-        crossentropy_forward_kernel, lambda at: _arguments(at, (y,), labels, loss), reads=[y, labels], writes=[loss]
+        crossentropy_forward_kernel, lambda at: _arguments(at, (y,), labels, loss, focus), reads=[y, labels], writes=[loss]
     )
 
 
-def crossentropy_backward(plan: Any, y: Any, labels: Any, dloss: Any, dy: Any) -> None:
+def crossentropy_backward(plan: Any, y: Any, labels: Any, dloss: Any, dy: Any, *, focus: float = 0.0) -> None:
     """Gradient of crossentropy_forward."""
     plan.launch(
         crossentropy_backward_kernel,
-        lambda at: _arguments(at, (y, dy), labels, dloss),
+        lambda at: _arguments(at, (y, dy), labels, dloss, focus),
         reads=[y, labels, dloss],
         writes=[dy],
     )
@@ -139,11 +140,12 @@ def binary_crossentropy_backward(plan: Any, y: Any, labels: Any, dloss: Any, dy:
     )
 
 
-def _arguments(at: Any, operands: tuple[Any, ...], labels: Any, loss: Any) -> list[int]:
+def _arguments(at: Any, operands: tuple[Any, ...], labels: Any, loss: Any, focus: float = 0.0) -> list[int]:
     """A walk over pixels, with the labels and the loss of samples after the operands."""
     x, layout = operands[0], at.layout(operands[0])
     sparse = labels is not None and len(labels.shape) < len(x.shape)
-    return walk(at, operands, (1 / layout.pixels, layout.blocks, sparse), others=(labels, loss), blocks=1, join=False)
+    numbers = (1 / layout.pixels, layout.blocks, sparse, float(focus))
+    return walk(at, operands, numbers, others=(labels, loss), blocks=1, join=False)
 
 
 def _elementwise(at: Any, operands: tuple[Any, ...], loss: Any, blocks: int | None) -> list[int]:
@@ -269,7 +271,8 @@ def softmax_crossentropy_backward_kernel(a, first, last):
 
 @kernel
 def crossentropy_forward_kernel(a, first, last):
-    """loss[n] = share * -sum of t * log clip(y / sum of y). Operands y, labels, loss."""
+    """loss[n] = share * -sum of t * (1 - p)^focus * log p, p = clip(y / sum of y). Operands y, labels, loss."""
+    focus = splat(np.float32(real(a, FOCUS)))
     for n in range(first, last):
         loss = splat_f64(0.0)
         for i in range(a[ROWS]):
@@ -278,21 +281,29 @@ def crossentropy_forward_kernel(a, first, last):
                 total = splat(_sum(a, y, 0))
                 for b in range(number(a, BLOCKS)):
                     share = minimum(maximum(_masked(a, y, 0, b, np.float32(0)) / total, splat(CLIP)), splat(UPPER))
-                    loss = loss - f32_to_f64(_target(a, 1, labels, b) * log(share))
+                    part = _target(a, 1, labels, b) * log(share)
+                    if real(a, FOCUS) != 0.0:
+                        part = part * exp(focus * log(splat(np.float32(1)) - share))
+                    loss = loss - f32_to_f64(part)
         store_f32(sample_address(a, 2, n), np.float32(horizontal_sum_f64(loss) * real(a, SHARE)))
 
 
 @inlined
-def _crossentropy_slope(p, t):
-    """The derivative of -t log clip(p)."""
+def _crossentropy_slope(p, t, focus):
+    """The derivative of -t (1 - p)^focus log p inside the clip."""
     inside = (p >= splat(CLIP)) & (p <= splat(UPPER))
     zero = splat(np.float32(0))
-    return select(inside, zero - t / p, zero)
+    slope = t / p
+    if focus != 0.0:
+        power, wrong = splat(np.float32(focus)), splat(np.float32(1)) - p
+        slope = exp(power * log(wrong)) * (slope - power * t * log(p) / wrong)
+    return select(inside, zero - slope, zero)
 
 
 @kernel
 def crossentropy_backward_kernel(a, first, last):
-    """dy = share * dloss[n] * (dp - sum of dp * p) / sum of y, dp = -t / p inside the clip. Operands y, dy, labels, dloss."""
+    """dy = share * dloss[n] * (dp - sum of dp * p) / sum of y, dp = -t / p inside the clip, or the slope of the focused loss.
+    Operands y, dy, labels, dloss."""
     for n in range(first, last):
         scale = splat(np.float32(load_f32(sample_address(a, 3, n)) * real(a, SHARE)))
         for i in range(a[ROWS]):
@@ -301,21 +312,13 @@ def crossentropy_backward_kernel(a, first, last):
                 total, projected = splat(_sum(a, y, 0)), splat(np.float32(0))
                 for b in range(number(a, BLOCKS)):
                     share = _masked(a, y, 0, b, np.float32(0)) / total
-                    slope = _crossentropy_slope(share, _target(a, 2, labels, b))
+                    slope = _crossentropy_slope(share, _target(a, 2, labels, b), real(a, FOCUS))
                     store_f32x16(dy + b * stride(a, 1, BLOCK), slope)
                     projected = fma(slope, share, projected)
                 mean = splat(horizontal_sum(projected))
                 for b in range(number(a, BLOCKS)):
                     where = dy + b * stride(a, 1, BLOCK)
                     store_f32x16(where, scale * (load_f32x16(where) - mean) / total)
-
-
-@inlined
-def _log1p(x):
-    """log(1 + x) of x in [0, 1]: the rounding of 1 + x is divided out (Goldberg 1991, theorem 4)."""
-    one = splat(np.float32(1))
-    u = one + x
-    return select(u == one, x, log(u) * x / (u - one))
 
 
 @kernel
@@ -331,7 +334,7 @@ def sigmoid_crossentropy_forward_kernel(a, first, last):
                     logit = load_f32x16(x + b * stride(a, 0, BLOCK))
                     t = load_f32x16(labels + b * stride(a, 1, BLOCK))
                     store_f32x16(y + b * stride(a, 2, BLOCK), sigmoid(logit))
-                    part = maximum(logit, zero) - logit * t + _log1p(exp(zero - absolute(logit)))
+                    part = maximum(logit, zero) - logit * t + log1p(exp(zero - absolute(logit)))
                     lanes = first_lanes(stride(a, 0, CHANNELS) - 16 * b)
                     loss = loss + f32_to_f64(select(lanes, part, zero))
         store_f32(sample_address(a, 3, n), np.float32(horizontal_sum_f64(loss) * real(a, SHARE)))

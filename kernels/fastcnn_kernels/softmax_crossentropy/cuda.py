@@ -50,21 +50,24 @@ def softmax_crossentropy_forward(plan: Any, x: Any, labels: Any, y: Any, loss: A
 @op("softmax_crossentropy_backward", "dx")
 def softmax_crossentropy_backward(plan: Any, y: Any, labels: Any, dloss: Any, dx: Any) -> None:
     """dx = dloss / positions * (y * sum t - t)."""
-    _backward(plan, softmax_crossentropy_backward_kernel, y, labels, dloss, dx)
+    _, lanes = _rows(y)
+    _backward(plan, softmax_crossentropy_backward_kernel(lanes, is_sparse(labels)), y, labels, dloss, dx)
 
 
-def crossentropy_forward(plan: Any, y: Any, labels: Any, loss: Any) -> None:
-    """loss[n] = mean over positions of -sum t log clip(y / sum y)."""
+def crossentropy_forward(plan: Any, y: Any, labels: Any, loss: Any, *, focus: float = 0.0) -> None:
+    """loss[n] = mean over positions of -sum t (1 - p)^focus log p, p = clip(y / sum y)."""
     rows, lanes = _rows(y)
     losses = _losses(plan, loss, rows)
-    chosen = crossentropy_forward_kernel(lanes, is_sparse(labels))
-    plan.launch(chosen, rows_grid(rows, lanes), (y, labels, losses, rows, y.shape[-1]), writes=(losses,))
+    chosen = crossentropy_forward_kernel(lanes, is_sparse(labels), focus != 0)
+    plan.launch(chosen, rows_grid(rows, lanes), (y, labels, losses, rows, y.shape[-1], focus), writes=(losses,))
     _mean(plan, losses, loss)
 
 
-def crossentropy_backward(plan: Any, y: Any, labels: Any, dloss: Any, dy: Any) -> None:
+def crossentropy_backward(plan: Any, y: Any, labels: Any, dloss: Any, dy: Any, *, focus: float = 0.0) -> None:
     """Gradient of crossentropy_forward."""
-    _backward(plan, crossentropy_backward_kernel, y, labels, dloss, dy)
+    _, lanes = _rows(y)
+    chosen = crossentropy_backward_kernel(lanes, is_sparse(labels), focus != 0)
+    _backward(plan, chosen, y, labels, dloss, dy, focus)
 
 
 def sigmoid_crossentropy_forward(plan: Any, x: Any, labels: Any, y: Any, loss: Any) -> None:
@@ -113,11 +116,11 @@ def _mean(plan: Any, losses: Any, loss: Any) -> None:
         sum_rows(plan, losses, loss, scale=loss.size / losses.size)
 
 
-def _backward(plan: Any, factory: Any, y: Any, labels: Any, dloss: Any, dx: Any) -> None:
+def _backward(plan: Any, chosen: CudaKernel, y: Any, labels: Any, dloss: Any, dx: Any, *numbers: float) -> None:
     rows, lanes = _rows(y)
     positions = rows // dloss.size
-    arguments = (y, labels, dloss, dx, rows, y.shape[-1], positions, 1 / positions)
-    plan.launch(factory(lanes, is_sparse(labels)), rows_grid(rows, lanes), arguments, writes=(dx,))
+    arguments = (y, labels, dloss, dx, rows, y.shape[-1], positions, 1 / positions, *numbers)
+    plan.launch(chosen, rows_grid(rows, lanes), arguments, writes=(dx,))
 
 
 def _elementwise(plan: Any, chosen: CudaKernel, y: Any, labels: Any, dloss: Any, dx: Any) -> None:
@@ -174,8 +177,8 @@ def _passes(p):
     return p >= float32(LEAST) and p <= float32(MOST)
 
 
-def _variant(lanes: int, sparse: bool) -> str:
-    return ",".join([str(lanes), *["sparse"] * sparse])
+def _variant(lanes: int, sparse: bool, focal: bool = False) -> str:
+    return ",".join([str(lanes), *["sparse"] * sparse, *["focal"] * focal])
 
 
 def labelled(signature: str, sparse: bool) -> str:
@@ -282,16 +285,16 @@ def softmax_crossentropy_backward_kernel(lanes: int, sparse: bool) -> CudaKernel
 
 
 @cache
-def crossentropy_forward_kernel(lanes: int, sparse: bool) -> CudaKernel:
-    """The kernel for rows that `lanes` threads share, and one kind of labels."""
+def crossentropy_forward_kernel(lanes: int, sparse: bool, focal: bool) -> CudaKernel:
+    """The kernel for rows that `lanes` threads share, one kind of labels, and with or without a focus."""
     place, total_across, loss_across, mask = row_of(lanes), total_of(lanes), total_of(lanes), lanes - 1
     label = label_of(sparse)
-    signature = labelled("f32*, labels, f32*, u32, u32", sparse)
+    signature = labelled("f32*, labels, f32*, u32, u32, f32", sparse)
 
-    @kernel(signature, threads=THREADS, registers=48, variant=_variant(lanes, sparse))
-    def crossentropy_forward(y, labels, losses, rows, C):
-        """losses[r] = -sum over c of t[r, c] * log clip(y[r, c] / sum of y[r]), r < rows. Rows are read twice, once from
-        memory."""
+    @kernel(signature, threads=THREADS, registers=48, variant=_variant(lanes, sparse, focal))
+    def crossentropy_forward(y, labels, losses, rows, C, focus):
+        """losses[r] = -sum over c of t[r, c] * (1 - p)^focus * log p, p = clip(y[r, c] / sum of y[r]), r < rows. Rows are read
+        twice, once from memory."""
         row, i, end = place(rows, C)
         first, total, loss, j = uint32(row * C), float32(0), float32(0), i
         while j < end:
@@ -299,7 +302,11 @@ def crossentropy_forward_kernel(lanes: int, sparse: bool) -> CudaKernel:
             j = uint32(j + lanes)
         total = total_across(total)
         while i < end:
-            loss -= label(labels, row, i, first) * math.log(_clip(y[i] / total))
+            p = _clip(y[i] / total)
+            part = label(labels, row, i, first) * math.log(p)
+            if focal:
+                part *= math.exp(focus * math.log1p(-p))
+            loss -= part
             i = uint32(i + lanes)
         loss = loss_across(loss)
         if row < rows and cuda.threadIdx.x & mask == 0:
@@ -309,19 +316,26 @@ def crossentropy_forward_kernel(lanes: int, sparse: bool) -> CudaKernel:
 
 
 @cache
-def crossentropy_backward_kernel(lanes: int, sparse: bool) -> CudaKernel:
-    """The kernel for rows that `lanes` threads share, and one kind of labels."""
+def crossentropy_backward_kernel(lanes: int, sparse: bool, focal: bool) -> CudaKernel:
+    """The kernel for rows that `lanes` threads share, one kind of labels, and with or without a focus."""
     place, total_across, product_across, label = row_of(lanes), total_of(lanes), total_of(lanes), label_of(sparse)
-    signature = labelled("f32*, labels, f32*, f32*, u32, u32, u32, f32", sparse)
+    signature = labelled("f32*, labels, f32*, f32*, u32, u32, u32, f32, f32", sparse)
 
     @inlined
-    def slope(p, t):
-        return -t / p if _passes(p) else float32(0)
+    def slope(p, t, focus):
+        found = float32(0)
+        if _passes(p):
+            found = -t / p
+            if focal:
+                wrong = float32(1) - p
+                found = math.exp(focus * math.log(wrong)) * (found + focus * t * math.log(p) / wrong)
+        return found
 
-    @kernel(signature, threads=THREADS, registers=56, variant=_variant(lanes, sparse))
-    def crossentropy_backward(y, labels, dloss, dy, rows, C, positions, share):
+    @kernel(signature, threads=THREADS, registers=56, variant=_variant(lanes, sparse, focal))
+    def crossentropy_backward(y, labels, dloss, dy, rows, C, positions, share, focus):
         """dy[r, c] = share * dloss[r // positions] / S * (dp[r, c] - sum over k of dp[r, k] p[r, k]), r < rows, where S = sum
-        of y[r], p = y / S and dp = -t / p, or 0 where p is clipped. Rows are read three times, the first from memory."""
+        of y[r], p = y / S and dp the slope of -t (1 - p)^focus log p, or 0 where p is clipped. Rows are read three times, the
+        first from memory."""
         row, i, end = place(rows, C)
         first, total, product, j = uint32(row * C), float32(0), float32(0), i
         while j < end:
@@ -330,13 +344,13 @@ def crossentropy_backward_kernel(lanes: int, sparse: bool) -> CudaKernel:
         total, j = total_across(total), i
         while j < end:
             p = y[j] / total
-            product += p * slope(p, label(labels, row, j, first))
+            product += p * slope(p, label(labels, row, j, first), focus)
             j = uint32(j + lanes)
         product = product_across(product)
         if i < end:
             gain = share * dloss[uint32(row // positions)] / total
             while i < end:
-                dy[i] = gain * (slope(y[i] / total, label(labels, row, i, first)) - product)
+                dy[i] = gain * (slope(y[i] / total, label(labels, row, i, first), focus) - product)
                 i = uint32(i + lanes)
 
     return crossentropy_backward

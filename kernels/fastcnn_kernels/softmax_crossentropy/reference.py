@@ -36,14 +36,14 @@ def softmax_crossentropy_backward(plan: Any, y: Any, labels: Any, dloss: Any, dx
     plan.launch(_softmax_crossentropy_backward, y, labels, dloss, dx)
 
 
-def crossentropy_forward(plan: Any, y: Any, labels: Any, loss: Any) -> None:
-    """loss[n] = mean over positions of -sum t log clip(y / sum y)."""
-    plan.launch(_crossentropy_forward, y, labels, loss)
+def crossentropy_forward(plan: Any, y: Any, labels: Any, loss: Any, *, focus: float = 0.0) -> None:
+    """loss[n] = mean over positions of -sum t (1 - p)^focus log p, p = clip(y / sum y)."""
+    plan.launch(_crossentropy_forward, y, labels, loss, focus=focus)
 
 
-def crossentropy_backward(plan: Any, y: Any, labels: Any, dloss: Any, dy: Any) -> None:
+def crossentropy_backward(plan: Any, y: Any, labels: Any, dloss: Any, dy: Any, *, focus: float = 0.0) -> None:
     """Gradient of crossentropy_forward."""
-    plan.launch(_crossentropy_backward, y, labels, dloss, dy)
+    plan.launch(_crossentropy_backward, y, labels, dloss, dy, focus=focus)
 
 
 def sigmoid_crossentropy_forward(plan: Any, x: Any, labels: Any, y: Any, loss: Any) -> None:
@@ -98,15 +98,17 @@ def _softmax_crossentropy_backward(y: Array, labels: Array, dloss: Array, dx: Ar
     dx[...] = _per_sample(dloss, y) / _positions(y) * (y * t.sum(axis=-1, keepdims=True) - t)
 
 
-def _crossentropy_forward(y: Array, labels: Array, loss: Array) -> None:
+def _crossentropy_forward(y: Array, labels: Array, loss: Array, *, focus: float) -> None:
     p = np.clip(y / y.sum(axis=-1, keepdims=True), CLIP, 1 - CLIP)
-    loss[...] = _mean_over_positions(-(_distribution(labels, y) * np.log(p)).sum(axis=-1))
+    loss[...] = _mean_over_positions(-(_distribution(labels, y) * (1 - p) ** focus * np.log(p)).sum(axis=-1))
 
 
-def _crossentropy_backward(y: Array, labels: Array, dloss: Array, dy: Array) -> None:
+def _crossentropy_backward(y: Array, labels: Array, dloss: Array, dy: Array, *, focus: float) -> None:
     total = y.sum(axis=-1, keepdims=True)
     p = y / total
-    dp = -np.where(_inside(p), _distribution(labels, y) / np.clip(p, CLIP, 1 - CLIP), 0)
+    q = np.clip(p, CLIP, 1 - CLIP)
+    slope = (1 - q) ** focus * (1 / q - focus * np.log(q) / (1 - q))
+    dp = -np.where(_inside(p), _distribution(labels, y) * slope, 0)
     # p = y / total depends on every y through the total.
     dy[...] = _per_sample(dloss, y) / _positions(y) * (dp - (dp * p).sum(axis=-1, keepdims=True)) / total
 

@@ -1,0 +1,1 @@
+"""Normalisation of each sample, or each pixel, by itself."""

@@ -1,0 +1,1 @@
+"""Losses that are a mean over elements of a function of prediction and label."""

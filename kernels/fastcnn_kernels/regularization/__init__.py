@@ -1,0 +1,1 @@
+"""Penalties on weights, and the sets that weights are kept in."""
