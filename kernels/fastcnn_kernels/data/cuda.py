@@ -98,33 +98,33 @@ def gather_kernel() -> CudaKernel:
         dtype, target = uint32(table[first + 5] & uint64(255)), uint32(table[first + 5] >> uint64(8))
         scale, offset = as_float(uint32(table[first + 6])), as_float(uint32(table[first + 7]))
         i = uint32((block - table[first + 8]) * uint64(THREADS * EACH)) + uint32(cuda.threadIdx.x)
-        for _ in range(EACH):
-            if i < n:
-                sample = uint32(i // size)
-                at = uint64(chosen[sample]) * uint64(size) + uint64(uint32(i - sample * size))
-                whole, number = int64(0), float32(0)
-                if dtype == 0:
-                    whole = int64(bytes_at(source)[at])
-                elif dtype == 1:
-                    whole = int64(ints_at(source)[at])
-                elif dtype == 2:
-                    whole = longs_at(source)[at]
-                elif dtype == 3:
-                    number = floats_at(source)[at]
+        end = min(n, uint32(i + THREADS * EACH))
+        while i < end:
+            sample = uint32(i // size)
+            at = uint64(chosen[sample]) * uint64(size) + uint64(uint32(i - sample * size))
+            whole, number = int64(0), float32(0)
+            if dtype == 0:
+                whole = int64(bytes_at(source)[at])
+            elif dtype == 1:
+                whole = int64(ints_at(source)[at])
+            elif dtype == 2:
+                whole = longs_at(source)[at]
+            elif dtype == 3:
+                number = floats_at(source)[at]
+            else:
+                number = narrowed(words_at(source)[at])
+            if dtype < 3:
+                number = float32(whole)
+            number = scale * number + offset
+            if target == 2:
+                floats_at(y)[i] = number
+            else:
+                if dtype >= 3 or scale != float32(1) or offset != float32(0):
+                    whole = int64(number)
+                if target == 1:
+                    ints_at(y)[i] = int32(whole)
                 else:
-                    number = narrowed(words_at(source)[at])
-                if dtype < 3:
-                    number = float32(whole)
-                number = scale * number + offset
-                if target == 2:
-                    floats_at(y)[i] = number
-                else:
-                    if dtype >= 3 or scale != float32(1) or offset != float32(0):
-                        whole = int64(number)
-                    if target == 1:
-                        ints_at(y)[i] = int32(whole)
-                    else:
-                        bytes_at(y)[i] = uint8(whole)
+                    bytes_at(y)[i] = uint8(whole)
             i = uint32(i + THREADS)
 
     return gather
