@@ -9,14 +9,15 @@ A kernel's bound is the time that its floating-point operations or its bytes tak
 """
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from ..trace import Step
-from .costs import PER_ELEMENT
+from .costs import PER_ELEMENT, step_cost
 
 FULL_ENOUGH, SERVED_WELL, OCCUPIED = 0.75, 1.1, 0.25
 """Share of the last wave of blocks, traffic over the least possible, and occupancy, from which on nothing is said of them."""
+UNEXPLAINED = "latency: not too few threads, nor launching, nor traffic"
 
 
 @dataclass(frozen=True)
@@ -64,7 +65,12 @@ def _of_gpu(program: Any, peaks: Any) -> Iterator[Row]:
         found = reasons(call, plan.device.properties())
         if peaks and bound is not None and bound < peaks.launch:
             found = [f"launch-bound: {1e6 * peaks.launch:.1f} us a launch", *found]
-        yield Row(call.label, call.kernel.name, flops, nbytes, seconds, bound, (*found, *_traffic(plan.device, call)))
+        row = Row(call.label, call.kernel.name, flops, nbytes, seconds, bound, (*found, *_traffic(plan.device, call)))
+        yield replace(row, reasons=(UNEXPLAINED,)) if _unexplained(row) else row
+
+
+def _unexplained(row: Row) -> bool:
+    return row.share is not None and row.share < FULL_ENOUGH and not row.reasons
 
 
 def _precision(kernel: str) -> str:
@@ -113,7 +119,10 @@ def _traffic(device: Any, call: Any) -> list[str]:
         totals = [(space, device.counters.total(space)) for space in ("global", "shared")]
     finally:
         device.counters = before
-    words = {"global": "times the sectors that its bytes need", "shared": "times the wavefronts: bank conflicts"}
+    words = {
+        "global": "times the sectors that its bytes need",
+        "shared": "times the wavefronts: bank conflicts, or vectors that threads share",
+    }
     return [f"{t.served / t.ideal:.2f} {words[space]}" for space, t in totals if t.ideal and t.served > SERVED_WELL * t.ideal]
 
 
@@ -123,32 +132,35 @@ def _traffic(device: Any, call: Any) -> list[str]:
 def _of_cpu(program: Any, peaks: Any) -> Iterator[Row]:
     for number, step in enumerate(program.steps):
         program.plan.run_step(number)
-        for launches, run in _pieces(program.plan, number):
-            nbytes = sum(launch.nbytes for launch in launches)
-            flops = _step_flops(program, step) // len(_pieces(program.plan, number))
-            bound = peaks.bound(flops, nbytes) if peaks else None
-            seconds = _measured(run) if peaks else None
-            names = " + ".join(dict.fromkeys(launch.kernel for launch in launches))
-            yield Row(program.plan.labels[number], names, flops, nbytes, seconds, bound, _of_pieces(peaks, bound, launches))
+        pieces = program.plan.pieces(number)
+        work = max(pieces, key=lambda piece: _bytes(piece[0]), default=None)
+        for piece in pieces:
+            # The others pack operands, or add what the threads leave.
+            flops = step_cost(step, program.batch_size)[0] if piece is work else 0
+            yield _piece(program.plan.labels[number], *piece, flops, peaks)
 
 
-def _pieces(plan: Any, step: int) -> list[tuple[Any, Callable[[], None]]]:
-    return list(plan.pieces(step))
+def _bytes(launches: Any) -> int:
+    return sum(launch.nbytes for launch in launches)
 
 
-def _step_flops(program: Any, step: Step) -> int:
-    from .costs import step_cost
-
-    return step_cost(step, program.batch_size)[0]
-
-
-def _measured(run: Callable[[], None]) -> float:
+def _piece(label: str, launches: Any, run: Callable[[], None], flops: int, peaks: Any) -> Row:
     from fastcnn_kernels.ranking import seconds
 
-    return seconds(run)
+    names, nbytes = " + ".join(dict.fromkeys(launch.kernel for launch in launches)), _bytes(launches)
+    time, bound = seconds(run), peaks.bound(flops, nbytes)
+    return Row(label, names, flops, nbytes, time, bound, tuple(_of_piece(launches, time, bound, peaks)))
 
 
-def _of_pieces(peaks: Any, bound: float | None, launches: Any) -> tuple[str, ...]:
-    if peaks and bound is not None and bound < peaks.launch:
-        return (f"launch-bound: {1e6 * peaks.launch:.1f} us a run",)
-    return () if len(launches) == 1 else (f"{len(launches)} kernels, one after the other in a core's cache",)
+def _of_piece(launches: Any, seconds: float, bound: float, peaks: Any) -> Iterator[str]:
+    share = bound / seconds
+    if bound < peaks.launch:
+        yield f"launch-bound: {1e6 * peaks.launch:.1f} us to start all threads"
+    elif share < FULL_ENOUGH and seconds - bound < 2 * peaks.launch:
+        yield f"launching: {1e6 * peaks.launch:.1f} us to start all threads"
+    elif share > 1:
+        yield "does less than is counted: Winograd's products, or bytes that are in a cache"
+    elif share < FULL_ENOUGH and len(launches) == 1:
+        yield UNEXPLAINED
+    if len(launches) > 1:
+        yield f"{len(launches)} kernels, one after the other in a core's cache"

@@ -58,7 +58,8 @@ def _of_cpu(large: int) -> Peaks:
     x, y = (np.zeros(rows * ROW // 4, np.float32) for _ in range(2))
     arithmetic = seconds(_run_on_cpu(fma_kernel, outputs, sums))
     copying = seconds(_run_on_cpu(copy_kernel, rows, x, y))
-    return Peaks({"float32": FLOPS * outputs / arithmetic}, 2 * x.nbytes / copying, seconds(_run_on_cpu(copy_kernel, 1, x, y)))
+    launch = seconds(_run_on_cpu(copy_kernel, threads.get_num_threads(), x, y))
+    return Peaks({"float32": FLOPS * outputs / arithmetic}, 2 * x.nbytes / copying, launch)
 
 
 def _run_on_cpu(kernel: Any, outputs: int, *arrays: Any) -> Callable[[], None]:

@@ -94,7 +94,10 @@ def trained(backend, steps=3):
 
 @pytest.fixture(scope="module")
 def fused():
-    return trained(CudaBackend(EmulatedDevice(MEMORY)))
+    """With sums in parts, which the last block adds before all else."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(conv, "LEAST_TERMS", 20)
+        return trained(CudaBackend(EmulatedDevice(MEMORY)))
 
 
 def assert_alike(ours, others, tolerance):
@@ -103,6 +106,7 @@ def assert_alike(ours, others, tolerance):
         np.testing.assert_allclose(a, b, rtol=0, atol=tolerance * max(0.01, np.abs(b).max()))
 
 
+@pytest.mark.exhaustive
 def test_fusion_changes_nothing_but_rounding(fused):
     plain = trained(Unfused(EmulatedDevice(MEMORY)))
     assert len(fused[2].plan.launches) < len(plain[2].plan.launches) / 2
@@ -114,12 +118,10 @@ def test_a_fused_step_follows_the_reference_as_its_learning_rate_changes(fused):
     assert_alike(fused, trained(ReferenceBackend(np.float64)), 1e-4)
 
 
-@pytest.mark.parametrize(
-    "tile",
-    [pytest.param(t, id=str(t), marks=[pytest.mark.exhaustive] * ((t.rows, t.columns) != (128, 64))) for t in TILES],
-)
+@pytest.mark.exhaustive
+@pytest.mark.parametrize("tile", TILES, ids=str)
 def test_what_is_behind_products_of_every_tile(tile, monkeypatch):
-    """With sums in parts, which the last block adds before all else."""
+    """Sums in parts, too."""
     monkeypatch.setattr(gemm, "TILES", {1 << 32: (tile,)})
     monkeypatch.setattr(conv, "LEAST_TERMS", 20)
     ours = trained(CudaBackend(EmulatedDevice(MEMORY)), steps=1)
@@ -133,7 +135,7 @@ def test_what_is_behind_products_of_every_tile(tile, monkeypatch):
 def test_everything_is_behind_products(fused):
     names = [launch.kernel for launch in fused[2].plan.launches]
     assert not [name for name in names if name.startswith(("dropout", "conv.output_gradient", "conv.sum_parts", "shape"))]
-    assert {"dropped", "unpooled", "through relu", "through leaky_relu"} <= {word for name in names for word in name.split(",")}
+    assert {"split", "dropped", "unpooled", "through relu", "through leaky_relu"} <= {word for name in names for word in name.split(",")}
 
 
 @pytest.mark.parametrize("rule", range(len(cuda_backend.RULES)), ids=lambda k: cuda_backend.RULES[k].__name__)

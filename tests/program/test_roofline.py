@@ -9,7 +9,7 @@ from fastcnn_kernels.reference import ReferenceBackend
 
 from fastcnn import cli
 from fastcnn.cli.roofline import prepared
-from fastcnn.program.roofline import _waves, rows
+from fastcnn.program.roofline import FULL_ENOUGH, _waves, rows
 
 FEW = peaks.Peaks({"float32": 1e11}, 1e10, 1e-6)
 
@@ -35,6 +35,7 @@ def test_every_kernel_of_the_processor_has_a_time_and_a_bound():
     found = rows(program, FEW)
     assert sum(row.flops for row in found) == pytest.approx(program.cost()[0], rel=0.01)
     assert all(row.seconds > 0 and math.isfinite(row.share) and row.nbytes > 0 for row in found)
+    assert all(row.reasons for row in found if row.share < FULL_ENOUGH)
     assert len(found) >= len([number for number in range(len(program.steps)) if program.plan.launches_of(number)])
 
 
