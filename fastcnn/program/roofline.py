@@ -133,22 +133,23 @@ def _of_cpu(program: Any, peaks: Any) -> Iterator[Row]:
     for number, step in enumerate(program.steps):
         program.plan.run_step(number)
         pieces = program.plan.pieces(number)
-        work = max(pieces, key=lambda piece: _bytes(piece[0]), default=None)
-        for piece in pieces:
-            # The others pack operands, or add what the threads leave.
-            flops = step_cost(step, program.batch_size)[0] if piece is work else 0
-            yield _piece(program.plan.labels[number], *piece, flops, peaks)
+        largest = max((_bytes(launches) for launches, _ in pieces), default=0)
+        flops = step_cost(step, program.batch_size)[0]
+        for launches, action in pieces:
+            # The smaller ones pack operands, or add what the threads leave.
+            mine, flops = (flops, 0) if _bytes(launches) == largest else (0, flops)
+            yield _piece(program.plan.labels[number], launches, action, mine, peaks)
 
 
 def _bytes(launches: Any) -> int:
     return sum(launch.nbytes for launch in launches)
 
 
-def _piece(label: str, launches: Any, run: Callable[[], None], flops: int, peaks: Any) -> Row:
+def _piece(label: str, launches: Any, action: Callable[[], None], flops: int, peaks: Any) -> Row:
     from fastcnn_kernels.ranking import seconds
 
     names, nbytes = " + ".join(dict.fromkeys(launch.kernel for launch in launches)), _bytes(launches)
-    time, bound = seconds(run), peaks.bound(flops, nbytes)
+    time, bound = seconds(action), peaks.bound(flops, nbytes)
     return Row(label, names, flops, nbytes, time, bound, tuple(_of_piece(launches, time, bound, peaks)))
 
 
