@@ -23,6 +23,7 @@ def describe(parser: Parser) -> None:
     parser.add_argument("--batch-size", type=positive_int, default=BATCH_SIZE, metavar="N", help=f"default: {BATCH_SIZE}")
     parser.add_argument("--mode", choices=MODES, default="train", help="what is looked at (default: train)")
     device_option(parser)
+    parser.add_argument("--precision", metavar="NAME", help="of device cuda or emulated: float32 (default), tf32 or bfloat16")
     kernels_option(parser)
 
 
@@ -32,7 +33,8 @@ def run(arguments: Any) -> int:
 
     from fastcnn.program.roofline import rows
 
-    backend = backends.resolve(arguments.device)
+    options = {} if arguments.precision is None else {"precision": arguments.precision}
+    backend = backends.resolve(arguments.device, **options)
     if backend.name == "reference":
         raise ValueError("the reference is NumPy and has no kernels: choose --device cpu, cuda or emulated")
     registered, peaks = load_kernels(arguments), measure(backend)

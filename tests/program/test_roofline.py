@@ -65,9 +65,11 @@ class TestEmulated:
         pytest.importorskip("numba_cuda", reason="CUDA kernels are compiled with the packages of fastcnn[cuda13]")
 
     def test_all_but_the_times(self, capsys):
-        assert cli.main(["roofline", "Digits", "--device", "emulated", "--batch-size", "2", "--mode", "predict"]) == 0
+        words = "roofline Digits --device emulated --batch-size 2 --mode predict --precision tf32"
+        assert cli.main(words.split()) == 0
         shown = capsys.readouterr().out
         assert "no times" in shown
+        assert "tensor_product[tf32," in shown
         assert "multiprocessors" in shown
 
     @pytest.mark.parametrize("name", ["float32", "bandwidth", "tf32", "bfloat16", "launch"])
