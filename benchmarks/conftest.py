@@ -1,23 +1,28 @@
 """`--device` chooses what the benchmarks run on: pytest benchmarks --device cpu --device reference.
 
 Of one device, names do not tell which: --benchmark-compare, which goes by name, then sets runs on different devices side by
-side. Of several, they do.
+side. Of several, they do. `--kernels my_kernels.py` imports a module that registers kernels, which bench_ops.py races against
+ours.
 """
 
 from functools import cache
 from typing import Any
 
 import pytest
-from fastcnn_kernels.device.available import gpu_peaks
+from fastcnn_kernels.peaks import Peaks, measure
+from fastcnn_kernels.registry import BACKENDS, load, registrations
 
-from fastcnn.backends import DEVICES, get_num_threads, resolve
-from fastcnn.report.peaks import measured
-from fastcnn.report.schema import Peaks
+from fastcnn.backends import DEVICES, resolve
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     told = "device to measure; may be repeated (default: cpu and reference)"
     parser.addoption("--device", action="append", choices=DEVICES, help=told)
+    parser.addoption("--kernels", action="append", default=[], help="module or file that registers kernels; may be repeated")
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    load(config.getoption("--kernels"))
 
 
 def _devices(config: pytest.Config) -> list[str]:
@@ -28,6 +33,9 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     devices = _devices(metafunc.config)
     if "device" in metafunc.fixturenames and len(devices) > 1:
         metafunc.parametrize("device", devices)
+    if "contender" in metafunc.fixturenames:
+        contenders = [None, *(one for backend in BACKENDS for one in registrations(backend))]
+        metafunc.parametrize("contender", contenders, ids=lambda one: one.name if one else "ours")
 
 
 @pytest.fixture
@@ -51,26 +59,24 @@ def note(benchmark: Any, device: str) -> Any:
     as a share of the median. Winograd's convolutions, which compute less than is counted, and operands that stay in a cache
     can exceed it.
     """
-    peaks = _peaks("cuda" if device == "cuda" else "processor")
+    peaks = _peaks("cpu" if device == "reference" else device)
 
     def note(flops: float, nbytes: float, **per_call: float) -> None:
         if benchmark.stats is None:  # --benchmark-disable
             return
         seconds = benchmark.stats.stats.median
         rates = {"GFLOP/s": flops / 1e9, "GB/s": nbytes / 1e9, **{f"{name}/s": count for name, count in per_call.items()}}
-        least = max(flops / peaks.flops, nbytes / peaks.bytes)
-        benchmark.extra_info.update({name: amount / seconds for name, amount in rates.items()})
-        benchmark.extra_info.update({
-            "device": device, "% of peak": 100 * least / seconds, "peak GFLOP/s": peaks.flops / 1e9,
-            "peak GB/s": peaks.bytes / 1e9, "peaks": peaks.how,
-        })  # fmt: skip
+        benchmark.extra_info.update({"device": device, **{name: amount / seconds for name, amount in rates.items()}})
+        if peaks:
+            benchmark.extra_info.update({
+                "% of peak": 100 * peaks.bound(flops, nbytes) / seconds,
+                "peak GFLOP/s": peaks.flops["float32"] / 1e9, "peak GB/s": peaks.bandwidth / 1e9,
+            })  # fmt: skip
 
     return note
 
 
 @cache
-def _peaks(where: str) -> Peaks:
-    """Found once a run."""
-    if where == "cuda":
-        return Peaks(*gpu_peaks(), "clocks and widths that the driver tells")
-    return measured(get_num_threads())
+def _peaks(device: str) -> Peaks | None:
+    """Measured once a run; None on the emulated device."""
+    return measure(resolve(device))

@@ -1,4 +1,7 @@
-"""PyTorch's training steps on a GPU, for device_report: eager, compiled, and captured in a CUDA graph; float32 throughout."""
+"""PyTorch's training steps on a GPU, for device_report: eager, compiled, and captured in a CUDA graph.
+
+Precisions: float32 throughout; tf32 in cuDNN and cuBLAS; bfloat16 by autocast.
+"""
 
 import os
 from collections.abc import Callable, Iterator
@@ -15,21 +18,21 @@ WARM_UP = 5
 SETTINGS = ("eager", "compiled", "graphed", "compiled, graphed")
 
 
-def about() -> dict[str, Any]:
+def about(precision: str) -> dict[str, Any]:
     """Versions, and what float32 means here."""
-    torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = False
+    torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = precision == "tf32"
     torch.backends.cudnn.benchmark = True
-    return {"torch": torch.__version__, "cudnn": torch.backends.cudnn.version(), "allow_tf32": False}
+    return {"torch": torch.__version__, "cudnn": torch.backends.cudnn.version(), "precision": precision}
 
 
-def steps(network: str, batch: int, settings: tuple[str, ...] = SETTINGS) -> Iterator[tuple[str, Callable[[], None]]]:
+def steps(network: str, batch: int, precision: str, settings: tuple[str, ...]) -> Iterator[tuple[str, Callable[[], None]]]:
     """A function that runs one training step, for each setting; channels_last and fused Adam in all of them."""
     for setting in settings:
         torch.compiler.reset()
-        yield setting, _step(network, batch, "compiled" in setting, "graphed" in setting)
+        yield setting, _step(network, batch, precision, "compiled" in setting, "graphed" in setting)
 
 
-def _step(network: str, batch: int, compiled: bool, graphed: bool) -> Callable[[], None]:
+def _step(network: str, batch: int, precision: str, compiled: bool, graphed: bool) -> Callable[[], None]:
     make, shape = NETWORKS[network]
     model = make().cuda().train().to(memory_format=torch.channels_last)
     x = torch.rand(batch, *shape, device="cuda").to(memory_format=torch.channels_last)
@@ -39,7 +42,9 @@ def _step(network: str, batch: int, compiled: bool, graphed: bool) -> Callable[[
 
     def step() -> None:
         optimizer.zero_grad(set_to_none=True)
-        nn.functional.cross_entropy(run(x), y).backward()
+        with torch.autocast("cuda", torch.bfloat16, enabled=precision == "bfloat16", cache_enabled=not graphed):
+            loss = nn.functional.cross_entropy(run(x), y)
+        loss.backward()
         optimizer.step()
 
     return _captured(step) if graphed else step

@@ -19,7 +19,7 @@ from typing import Any
 from .utils.suggest import unknown
 
 DEVICES = ("cpu", "cuda", "emulated", "reference")
-OPTIONS = {"cpu": ("conv_algorithm",)}
+OPTIONS = {"cpu": ("conv_algorithm",), "cuda": ("precision",), "emulated": ("precision",)}
 """What can be chosen where a device is named: see the device's backend."""
 _default: str | None = None
 
@@ -87,19 +87,19 @@ def _make(name: str, **options: Any) -> Any:
         from fastcnn_kernels.reference import ReferenceBackend
 
         return ReferenceBackend()
-    return _make_cuda(name)
+    return _make_cuda(name, **options)
 
 
-def _make_cuda(name: str) -> Any:
+def _make_cuda(name: str, **options: Any) -> Any:
     from fastcnn_kernels.cuda import CudaBackend
 
     if name == "cuda":
         from fastcnn_kernels.device.hardware import HardwareDevice
 
-        return CudaBackend(HardwareDevice())
+        return CudaBackend(HardwareDevice(), **options)
     from fastcnn_kernels.device.emulated import EmulatedDevice
 
-    return CudaBackend(EmulatedDevice())
+    return CudaBackend(EmulatedDevice(), **options)
 
 
 def why_not(name: str) -> str:

@@ -85,14 +85,14 @@ def _expected(network: str) -> tuple[NDArray[Any], list[NDArray[Any]]]:
     return train(network, ReferenceBackend(np.float64))
 
 
-def follow(network: str, device: Any, change: float = 0.0) -> float:
+def follow(network: str, device: Any, change: float = 0.0, tolerance: float = TOLERANCE) -> float:
     """AssertionError where a loss or a weight leaves the reference's; the largest error as a share of what is allowed."""
     (want, expected), (have, weights) = _expected(network), train(network, device, change)
-    shares = [_share(f"{network}: the losses", have, want, TOLERANCE * np.abs(want).max())]
+    shares = [_share(f"{network}: the losses", have, want, tolerance * np.abs(want).max())]
     for number, (ours, reference) in enumerate(zip(weights, expected, strict=True)):
         # A bias in front of batch normalisation has no gradient but rounding: held to the size of one descent step.
         largest = max(float(np.abs(reference).max()), 0.01)
-        shares.append(_share(f"{network}: weight {number} {reference.shape}", ours, reference, TOLERANCE * largest))
+        shares.append(_share(f"{network}: weight {number} {reference.shape}", ours, reference, tolerance * largest))
     return max(shares)
 
 

@@ -12,7 +12,7 @@ from benchmarks import device_report
 
 @pytest.fixture
 def options() -> argparse.Namespace:
-    return argparse.Namespace(device="cpu", quick=True)
+    return argparse.Namespace(device="cpu", precision=None, quick=True)
 
 
 def test_a_quick_report_of_two_sections(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -24,6 +24,18 @@ def test_a_quick_report_of_two_sections(tmp_path: Path, monkeypatch: pytest.Monk
     assert list(report["sections"]) == ["hardware", "steps"]
     assert report["sections"]["hardware"]["results"]["versions"]["numpy"]
     assert report["sections"]["steps"]["results"]["T3"]["train_on_batch_ms"] > 0
+
+
+def test_a_precision_is_that_of_every_section(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    pytest.importorskip("numba_cuda", reason="CUDA kernels are compiled with the packages of fastcnn[cuda13]")
+    file = tmp_path / "report.json"
+    words = ["--device", "emulated", "--precision", "tf32", "--quick", "--out", str(file), "--sections", "hardware", "networks"]
+    monkeypatch.setattr("sys.argv", ["device_report", *words])
+    assert device_report.main() == 0
+    report = json.loads(file.read_text())
+    assert report["precision"] == "tf32"
+    assert report["sections"]["hardware"]["results"]["properties"]["multiprocessors"]
+    assert list(report["sections"]["networks"]["results"]) == ["skipped"]
 
 
 def test_a_section_that_takes_too_long_is_stopped_and_keeps_what_it_had(

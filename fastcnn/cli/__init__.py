@@ -1,6 +1,6 @@
 """The command `fastcnn`: one module a command, and `main`, which finds it.
 
-train evaluate predict explain search summary doctor devices kernels report verify warmup
+train evaluate predict explain search summary doctor devices kernels report roofline verify warmup
             the commands: each has `describe(parser)` and `run(arguments) -> exit code`
 arguments   the parser that all share: its errors, its kinds of values
 recipes     what is trained how where nothing else is said; `Options`, all choices of one run
@@ -33,6 +33,7 @@ COMMANDS = {
     "devices": "show what can be computed on here, and why not",
     "kernels": "show the CUDA kernels, and what compilers make of them",
     "report": "train and measure on every device here, and write a page about it",
+    "roofline": "hold every kernel of a network against what the device can do",
     "verify": "check a device against the float64 reference",
     "warmup": "compile the CPU kernels ahead of time",
 }

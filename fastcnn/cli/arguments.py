@@ -35,6 +35,20 @@ def device_option(parser: Parser) -> None:
     parser.add_argument("--device", metavar="NAME", help="auto, cpu, cuda, emulated or reference (see: fastcnn devices)")
 
 
+def kernels_option(parser: Parser) -> None:
+    """Add --kernels: modules that register kernels."""
+    told = "import a module, or a file, that registers kernels; may be repeated"
+    parser.add_argument("--kernels", metavar="MODULE", action="append", default=[], help=told)
+
+
+def load_kernels(arguments: argparse.Namespace) -> bool:
+    """Import what --kernels names; whether it named anything."""
+    from fastcnn_kernels.registry import load
+
+    load(arguments.kernels)
+    return bool(arguments.kernels)
+
+
 def positive_int(text: str) -> int:
     """A whole number of at least 1."""
     return _number(text, int, lambda n: n >= 1, "a whole number of at least 1")

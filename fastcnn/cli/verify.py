@@ -14,24 +14,27 @@ from pathlib import Path
 from typing import Any
 
 from fastcnn import backends, trajectories
-from fastcnn.cli.arguments import Parser, device_option
+from fastcnn.cli.arguments import Parser, device_option, kernels_option, load_kernels
 from fastcnn.cli.devices import device_name
 from fastcnn.cli.machine import duration, versions
+from fastcnn.cli.racing import print_ranking
 from fastcnn.utils.files import write_atomically
 
-KINDS = {"op": "op", "adjoint": "adjoint identity", "network": "ten steps of"}
+KINDS = {"op": "op", "registered": "registered", "adjoint": "adjoint identity", "network": "ten steps of"}
 
 
 def describe(parser: Parser) -> None:
     """Add the arguments."""
     device_option(parser)
     parser.add_argument("--exhaustive", action="store_true", help="every case and every network: hours on the emulator")
+    kernels_option(parser)
     parser.add_argument("--out", type=Path, metavar="FILE", help="where the report goes (default: verify-DEVICE.json)")
 
 
 def run(arguments: Any) -> int:
     """Check everything; 1 if anything is wrong."""
     backend = backends.resolve(arguments.device)
+    registered = load_kernels(arguments)
     file = arguments.out or Path(f"verify-{backend.name}.json")
     if not file.resolve().parent.is_dir():
         raise ValueError(f"--out {file}: there is no folder {file.resolve().parent}")
@@ -40,6 +43,8 @@ def run(arguments: Any) -> int:
     report = _report(backend, arguments.exhaustive, outcomes, time.perf_counter() - began)
     write_atomically(file, (json.dumps(report, indent=1) + "\n").encode())
     _print(outcomes)
+    if registered:
+        print_ranking(backend)
     wrong = sum(not outcome.passed for outcome in outcomes)
     verdict = f"{wrong} of {len(outcomes)} checks failed" if wrong else f"all {len(outcomes)} checks passed"
     print(f"\n{device_name(backend.name)}: {verdict} in {duration(report['seconds'])}; see {file}")
@@ -48,10 +53,12 @@ def run(arguments: Any) -> int:
 
 def checks(backend: Any, exhaustive: bool) -> list[Any]:
     """Everything to find out about a backend, ops in the order of the protocol."""
-    from fastcnn_kernels.verify import adjoint_checks, chosen, op_checks
+    from fastcnn_kernels.cases import cases as all_cases
+    from fastcnn_kernels.verify import adjoint_checks, chosen, op_checks, registered_checks
 
     cases = chosen(backend, exhaustive)
-    return [*op_checks(backend, cases), *adjoint_checks(backend, cases), *trajectories.checks(backend, exhaustive)]
+    of_ops = [*op_checks(backend, cases), *registered_checks(backend, all_cases()), *adjoint_checks(backend, cases)]
+    return [*of_ops, *trajectories.checks(backend, exhaustive)]
 
 
 def _performed(checks: list[Any]) -> list[Any]:

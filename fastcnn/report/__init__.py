@@ -4,7 +4,6 @@ schema       report.json, documented: the classes that all else fills and draws
 setup        what is trained: network, data, how long
 gathering    a report: every measurement in a process of its own
 worker       one device, measured in such a process
-peaks        what the machine can do at most, measured
 operations   a training step, operation by operation
 agreement    a device beside the float64 reference
 torch_side   the same network, weights and data for PyTorch; torch_worker measures it, wherever torch is

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from fastcnn_kernels.peaks import measure as measured
 
 from fastcnn import __version__, backends
 from fastcnn.applications import TutorialCIFAR10
@@ -23,7 +24,7 @@ from fastcnn.cli.devices import device_name
 from fastcnn.cli.pictures import Parts
 from fastcnn.utils.files import write_atomically
 
-from . import peaks, setup, timing
+from . import setup, timing
 from .agreement import agreement
 from .operations import layer_times, operations, training_batch
 from .schema import Agreement, Device, Epoch, Memory, Peaks, Rate, Spread, Steps, Training, document, trained
@@ -78,10 +79,12 @@ def _agreement(job: Job, missing: list[str]) -> Agreement | None:
 
 
 def _peaks(device: str, missing: list[str]) -> Peaks | None:
-    if device in ("cpu", "reference"):
-        return peaks.measured(backends.get_num_threads())
-    missing.append("peaks and shares of them: measured on the processor only")
-    return None
+    """Those of the device; the reference runs on the processor."""
+    found = measured(backends.resolve("cpu" if device == "reference" else device))
+    if found is None:
+        missing.append("peaks and shares of them: times mean nothing here")
+        return None
+    return Peaks(found.flops["float32"], found.bandwidth, "kernels that only multiply and add, or only copy")
 
 
 def _steps(job: Job, model: Any, parts: Parts) -> tuple[Spread, Any]:

@@ -112,6 +112,7 @@ class Trainer:
         *,
         device: Any = None,
         conv_algorithm: str | None = None,
+        precision: str | None = None,
         jit_compile: Any = "auto",
         **not_offered: Any,
     ) -> None:
@@ -124,6 +125,8 @@ class Trainer:
         weighted_metrics  the same, of metrics that see sample_weight and class_weight
         device            "cpu", "reference", "auto", or a backend; None takes the default of `fastcnn.set_device`
         conv_algorithm    of device "cpu": "auto" (the default), "direct" (least rounding), "winograd2" or "winograd4"
+        precision         of device "cuda": "float32" (the default), or "tf32" or "bfloat16" for the products of convolutions
+                          and dense layers, on tensor cores; weights, activations, gradients and sums stay float32
         jit_compile       taken and ignored: everything is compiled
         """
         _refuse(not_offered)
@@ -131,7 +134,8 @@ class Trainer:
         arguments = resolved(loss, loss_weights, metrics, weighted_metrics)
         # For its errors: which output is whose is settled when the graph is known.
         compilation(self.output_names if self.built else ["output"], **arguments)
-        options = {} if conv_algorithm is None else {"conv_algorithm": conv_algorithm}
+        own = dict(conv_algorithm=conv_algorithm, precision=precision)
+        options = {name: value for name, value in own.items() if value is not None}
         self._runtime, self._arguments = Runtime(device, options), arguments
         self.optimizer, self.loss = chosen, loss
         self.seed = current_seed() if self.seed is None else self.seed

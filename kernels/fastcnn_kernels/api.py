@@ -27,6 +27,8 @@ from typing import Annotated, Any, Literal, Protocol, TypeVar
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
+from .registry import replaceable
+
 Extents = tuple[int, ...]
 Padding = tuple[tuple[int, int], ...]
 Kind = Literal["batch", "parameter", "plain", "external", "partial"]
@@ -639,7 +641,8 @@ AnyBackend = TypeVar("AnyBackend")
 
 
 def with_ops_of(*modules: ModuleType) -> Callable[[type[AnyBackend]], type[AnyBackend]]:
-    """Class decorator: a backend's ops are the functions of `modules` that have the protocol's names.
+    """Class decorator: a backend's ops are the functions of `modules` that have the protocol's names, or what was registered
+    in their place.
 
     TypeError, when the backend is imported, for an op that none of them has.
     """
@@ -649,7 +652,8 @@ def with_ops_of(*modules: ModuleType) -> Callable[[type[AnyBackend]], type[AnyBa
             found = [f for module in modules if (f := vars(module).get(name)) and f.__module__ == module.__name__]
             if len(found) != 1:
                 raise TypeError(f"{backend.__name__} needs one {name} in its modules, found {len(found)}")
-            setattr(backend, name, staticmethod(found[0]))
+            kind = found[0].__module__.split(".")[-1]
+            setattr(backend, name, staticmethod(replaceable(found[0], name, kind)))
         return backend
 
     return complete

@@ -21,6 +21,13 @@ class Launch:
     payload: Any
     parallel: str = "serial"
     extent: int = 0
+    flops: int | None = None
+    """Floating-point operations, where the op that asked for it knows them."""
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes of what it reads and writes, each tensor once."""
+        return sum(tensor.nbytes for tensor in dict.fromkeys((*self.reads, *self.writes)))
 
 
 @dataclass
@@ -35,14 +42,19 @@ class LaunchList:
         """Name the launches that follow, for printing and profiling."""
         self.labels.append(label)
 
+    @property
+    def step(self) -> int:
+        """The program step whose launches are being appended."""
+        return len(self.labels) - 1
+
     def scratch(self, name: str, shape: tuple[int, ...], dtype: Any = "float32", kind: Kind = "batch") -> Tensor:
         """A tensor that only the current op's launches use."""
-        label = f"{self.labels[-1]}.{name}" if self.labels else name
+        label = f"{self.labels[self.step]}.{name}" if self.labels else name
         return Tensor(label, shape, np.dtype(dtype), kind)
 
     def append(self, launch: Launch) -> None:
         """Add a launch to the current step."""
-        launch.step = len(self.labels) - 1
+        launch.step = self.step
         self.launches.append(launch)
 
     def launches_of(self, step: int) -> list[int]:

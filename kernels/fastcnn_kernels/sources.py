@@ -13,11 +13,14 @@ from pathlib import Path
 
 PACKAGE = Path(__file__).resolve().parent
 CPU = ("api.py", "simd.py", "host/*.py", "*/cpu.py", "conv/t*.py", "*/geometry.py", "conv/filtering.py", "conv/*_kernels.py")
-CUDA = ("api.py", "ptx.py", "device/*.py", "random/cuda*.py", "augment/geometry.py")
+CUDA = ("api.py", "ptx.py", "device/*.py", "random/cuda*.py", "augment/geometry.py", "softmax_crossentropy/cuda.py")
 """What is inlined into CUDA kernels of every folder; a kernel's own folder comes to it."""
 NOT_IN_KERNELS = frozenset(
-    {"assembly.py", "available.py", "dry.py", "emulated.py", "guarded.py", "hardware.py", "interface.py", "plan.py"}
-)
+    {
+        "assembly.py", "available.py", "dry.py", "emulated.py", "guarded.py", "hardware.py", "interface.py", "peaks.py",
+        "plan.py", "works.py",
+    }
+)  # fmt: skip
 """Files of device/ that may change without a kernel changing."""
 
 

@@ -3,6 +3,7 @@
     Check                  something to find out; `perform` does it
     Outcome                what came of it
     op_checks(backend)     every op x the cases: values, shapes, dtypes, the same bits in a second run
+    registered_checks(...) every registered kernel x the cases that it claims, and what it is compared with ours
     adjoint_checks(...)    <conv(x), dy> = <x, conv_backward's dx> = <w, its dw>, which needs no reference
     guarded(backend)       the same backend with guard zones around all memory, and a look at them
 
@@ -20,6 +21,8 @@ import numpy as np
 from .api import operations
 from .cases import Case, arrays, cases, heavy_cases
 from .paths import representatives
+from .ranking import claimed
+from .registry import Registration, kind_of, only, registrations
 from .trial import EPSILON, TOLERANCE, compare, run
 
 
@@ -83,7 +86,8 @@ def op_checks(backend: Any, some: Iterable[Case]) -> list[Check]:
 
     def check(case: Case) -> Check:
         def action() -> float:
-            share = compare(case, backend)
+            with only():
+                share = compare(case, backend)
             look()
             return share
 
@@ -95,6 +99,32 @@ def op_checks(backend: Any, some: Iterable[Case]) -> list[Check]:
 
 def _never() -> float:
     raise AssertionError("no case of this op was run")
+
+
+def registered_checks(backend: Any, some: Iterable[Case]) -> list[Check]:
+    """A check for each case that a registered kernel claims; for a kernel that claims none, a check that fails."""
+    some, (guarded_backend, look) = list(some), guarded(backend)
+
+    def check(registration: Registration, case: Case) -> Check:
+        def action() -> float:
+            with only(registration):
+                share = compare(case, guarded_backend)
+            look()
+            return share
+
+        return Check("registered", f"{registration.op}: {registration.name}", case.reason, action)
+
+    found = []
+    for one in registrations(kind_of(backend)):
+        mine = claimed(one, dry(backend), some)
+        found += [check(one, case) for case in mine]
+        if not mine:
+            found.append(Check("registered", f"{one.op}: {one.name}", "no case", _unclaimed))
+    return found
+
+
+def _unclaimed() -> float:
+    raise AssertionError("it claims none of the cases: pass some of its own to register(..., cases=[...])")
 
 
 def guarded(backend: Any) -> tuple[Any, Callable[[], None]]:

@@ -18,6 +18,7 @@ from fastcnn_kernels.device.assembly import faults
 from fastcnn_kernels.device.dry import DryDevice
 from fastcnn_kernels.device.emulated import EmulatedDevice
 from fastcnn_kernels.device.kernel import TARGETS, CudaKernel, kernel
+from fastcnn_kernels.loss.cuda_head import head_kernel
 from fastcnn_kernels.paths import representatives, work
 from fastcnn_kernels.random.reference import uniform
 from fastcnn_kernels.trial import REFERENCE, build, compare, run, run_case
@@ -87,8 +88,8 @@ def test_large_case(case: Case, backend: CudaBackend):
 
 STRIDING = (
     "activation_forward", "activation_backward", "unary_forward", "unary_backward", "binary_forward", "binary_backward",
-    "affine", "add", "dropout_forward", "conv_transpose_forward", "optimizer_step", "clip_factor",
-    "reshape", "concatenate_forward", "mean_backward", "gather", "export",
+    "affine", "add", "dropout_forward", "conv_transpose_forward", "clip_factor",
+    "reshape", "concatenate_forward", "mean_backward", "export",
     "sigmoid_crossentropy_backward", "binary_crossentropy_backward",
 )  # fmt: skip
 
@@ -184,8 +185,9 @@ def test_narrowed_is_the_conversion_of_the_processor(backend):
 
 
 def test_only_totals_are_float64():
-    allowed = {k.name.split("[")[0] for k in kernels_of_our_ops() if k.allow_f64}
-    assert allowed == {"loss.weighted_loss", "loss.accumulate", "regularization.penalty"}
+    of_whole_steps = [head_kernel(reduction.lanes_for(10), True, True)]
+    allowed = {k.name.split("[")[0] for k in (*kernels_of_our_ops(), *of_whole_steps) if k.allow_f64}
+    assert allowed == {"loss.weighted_loss", "loss.accumulate", "loss.head", "regularization.penalty"}
 
 
 def test_sums_of_losses_keep_their_digits(backend):

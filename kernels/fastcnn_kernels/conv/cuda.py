@@ -4,24 +4,32 @@
     conv_pool_forward, conv_pool_backward   the same with a max pool behind it
     forward, backward                       the launches for any geometry; dense/cpu.py's twin on the GPU calls them
     Walk, Product                           what one launch of cuda_product.product needs
+    OutputGradient, WeightGradient          the other works of a backward pass
 
 Forward and data gradient are products whose rows are pixels; the data gradient of a strided convolution is one such product for
 each phase of its pixels. The weight gradient is a product whose sum runs over pixels. Long sums of small products are cut into
-parts, which a second launch adds in order: the number of parts depends on shapes only, so results repeat bit by bit.
+parts, which the last block, the optimizer or a second launch adds in order: the number of parts depends on shapes only, so
+results repeat bit by bit.
 """
 
 import itertools
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import cached_property
 from math import prod
 from typing import Any
 
 from ..api import Extents, Padding, Tensor
-from ..device.gemm import spans, tile_for
+from ..device import gemm, tensor
+from ..device.gemm import Tile, Tiles, spans, tile_for
+from ..device.kernel import CudaKernel
+from ..device.plan import Table
 from ..device.tiles import ceil_div
+from .cuda_behind import NOTHING, Behind, Drop, Through, extra
 from .cuda_direct import LANES, LINES, NARROW, direct_gradient_kernel, direct_product_kernel
 from .cuda_gradient import THREADS, GradientVariant, output_gradient_kernel, sum_kernel, weight_gradient_kernel
 from .cuda_product import Variant, product_kernel
+from .cuda_tensor import tensor_product_kernel
 from .geometry import Axis, Convolution, convolution
 
 LEAST_TERMS, LEAST_PIXELS = 128, 256
@@ -100,7 +108,7 @@ def forward(
 ) -> None:
     """y = act(x * w + b); with `argmax`, the largest of every 2x2 window of it."""
     per_group = c.channels_in // c.groups, c.channels_out // c.groups
-    Product(x, w, y, _forward_walks(c), *per_group, c.groups, b, argmax, activation=activation, alpha=alpha).launch(plan)
+    plan.add(Product(x, w, y, _forward_walks(c), *per_group, c.groups, b, argmax, activation=activation, alpha=alpha))
 
 
 def backward(
@@ -109,11 +117,17 @@ def backward(
     activation: str, alpha: float, pool: Pool | None = None,
 ) -> None:
     """Gradients of forward."""
-    dz = _output_gradient(plan, c, y, dy, db, activation, alpha, pool, wanted=bool(dx or dw))
+    changed = activation != "linear" or pool is not None
+    dz = plan.scratch("dz", (y.shape[0], *c.outputs, c.channels_out)) if changed and (dx or dw) else None
+    # The kernel of the weight gradient sees all of dz, and sums it on the way.
+    with_dw = db if dw and not is_narrow(c.groups, c.channels_out // c.groups) else None
+    alone = None if with_dw else db
+    if dz or alone:
+        plan.add(OutputGradient(c, y, dy, dz, alone, activation, alpha, pool))
     if dw:
-        _weight_gradient(plan, c, x, dz, dw)
+        plan.add(WeightGradient(c, x, dz or dy, dw, with_dw, plan.precision))
     if dx:
-        _data_gradient(plan, c, dz, w, dx)
+        _data_gradient(plan, c, dz or dy, w, dx)
 
 
 def _three(window: Extents) -> tuple[int, int, int]:
@@ -128,6 +142,19 @@ def is_narrow(groups: int, columns: int) -> bool:
 def _wide(*channels: int) -> bool:
     """Whether runs of these many channels consist of aligned fours."""
     return all(count % 4 == 0 for count in channels)
+
+
+def _precision(plan: Any, wide_in: bool, wide_out: bool) -> str:
+    """What a product is computed in.
+
+    Tensor cores are fed 16 bytes at a time. What is narrower, pictures of three channels or the logits of ten classes, has too
+    little arithmetic to be worth code of its own, and stays float32.
+    """
+    return plan.precision if wide_in and wide_out else "float32"
+
+
+def _tiles(precision: str) -> Tiles:
+    return gemm.TILES if precision == "float32" else tensor.TILES
 
 
 def _u32(values: Sequence[int]) -> list[int]:
@@ -186,6 +213,7 @@ class Product:
 
     numbers  number in w of the first tap, and what a step of each axis adds to it; given where w is used transposed
     places   place in y of the first row, and what a step of each axis (N, D, H, W) adds to it; given where rows are scattered
+    drop, through   what is done with the result on its way; `into` is where it then goes instead of y
     """
 
     x: Tensor
@@ -201,6 +229,32 @@ class Product:
     places: tuple[int, ...] | None = None
     activation: str = "linear"
     alpha: float = 0.0
+    drop: Drop | None = None
+    through: Through | None = None
+    into: Tensor | None = None
+
+    @property
+    def reads(self) -> tuple[Tensor, ...]:
+        """Operands, and what is read on the way to memory."""
+        dropped = (self.drop.scalars,) if self.drop else ()
+        through = (self.through.y, self.through.argmax) if self.through else ()
+        return tuple(t for t in (self.x, self.w, self.b, *dropped, *through) if t is not None)
+
+    @property
+    def writes(self) -> tuple[Tensor, ...]:
+        """The result, and which pixels won."""
+        return tuple(t for t in (self.into or self.y, self.argmax) if t is not None)
+
+    @property
+    def plain(self) -> bool:
+        """Whether something may come behind it: a kernel with tiles, and nothing there yet."""
+        return self.into is None and not is_narrow(self.groups, self.columns)
+
+    @property
+    def wide(self) -> bool:
+        """Whether four columns always lie together."""
+        below = self.through.channels if self.through and self.through.argmax else 0
+        return _wide(self.columns, self.y.shape[-1], below)
 
     @property
     def rows(self) -> int:
@@ -208,29 +262,43 @@ class Product:
         return self.x.shape[0] * prod(walk.rows for walk in self.walks)
 
     @property
+    def flops(self) -> int:
+        """Two for each product of a term."""
+        return 2 * self.rows * self.columns * self.groups * self.terms
+
+    @property
     def terms(self) -> int:
         """Terms of a sum."""
         return self.channels * prod(walk.taps for walk in self.walks)
 
     def launch(self, plan: Any) -> None:
-        """Append the launch, or two of them, to the plan."""
+        """Append the launch to the plan."""
         if is_narrow(self.groups, self.columns):
             self._launch_direct(plan)
             return
-        pooled, scattered = self.argmax is not None, self.places is not None
-        most = 1 if pooled or scattered else max(1, self.terms // LEAST_TERMS)
-        tile = tile_for(self.rows, self.columns, self.groups, most)
+        pooled, most = self.argmax is not None, max(1, self.terms // LEAST_TERMS)
+        wide_in, wide_out = _wide(self.channels, self.x.shape[-1]), self.wide
+        precision = _precision(plan, wide_in, wide_out)
+        tile = tile_for(self.rows, self.columns, self.groups, most, _tiles(precision))
         blocks = ceil_div(self.rows, tile.rows), ceil_div(self.columns, tile.columns)
         parts, span = spans(prod(blocks) * self.groups, self.terms, most, tile.depth)
-        wide_in, wide_out = _wide(self.channels, self.x.shape[-1]), _wide(self.columns, self.y.shape[-1])
-        bias, activation = (self.b is not None, self.activation) if parts == 1 else (False, "linear")
         axes, numbers = self._numbers((1, 2, 2) if pooled else (1, 1, 1))
-        variant = Variant(tile, axes, wide_in, wide_out, self.numbers is not None, scattered, pooled, bias, activation)
-        target = self.y if parts == 1 else plan.scratch("parts", (parts, *self.y.shape))
-        arguments = (self.x, self.w, self.b, target, self.argmax, self.alpha, span, self.y.size, *numbers)
-        plan.launch(product_kernel(variant), (*blocks, parts * self.groups), arguments, writes=(target, self.argmax))
-        if parts > 1:
-            _sum(plan, target, self.y, self.b, self.activation, self.alpha)
+        flags = self.numbers is not None, self.places is not None, pooled, self.b is not None
+        through = self.through.activation if self.through else ""
+        behind = Behind(parts > 1, self.drop is not None, through, bool(self.through and self.through.argmax))
+        variant = Variant(tile, axes, wide_in, wide_out, *flags, self.activation, precision, behind=behind)
+        partial, extra = self._extra(plan, parts, prod(blocks) * self.groups, tile) if behind != NOTHING else (None, None)
+        target = self.into or self.y
+        arguments = (self.x, self.w, self.b, target, self.argmax, self.alpha, span, 0, *numbers, extra)
+        kernel = product_kernel(variant) if precision == "float32" else tensor_product_kernel(variant)
+        plan.launch(kernel, (*blocks, parts * self.groups), arguments, writes=(target, self.argmax, partial))
+
+    def _extra(self, plan: Any, parts: int, tiles: int, tile: Tile) -> tuple[Tensor | None, Table]:
+        """Memory for parts of sums, and what the epilogue reads."""
+        split = parts > 1
+        partial = plan.scratch("parts", (tiles * parts, tile.outputs * tile.threads)) if split else None
+        counters = plan.zeroed("tickets", tiles) if split else None
+        return partial, Table(extra(partial, counters, self.drop, self.through))
 
     def _launch_direct(self, plan: Any) -> None:
         axes, numbers = self._numbers()
@@ -252,67 +320,169 @@ class Product:
         ])  # fmt: skip
 
 
-def _sum(plan: Any, parts: Tensor, y: Tensor, b: Tensor | None = None, activation: str = "linear", alpha: float = 0.0) -> None:
-    """y = act(b + sum of parts (P, *y.shape) over P)."""
-    count = parts.shape[0]
-    lines = 8 if count <= 64 else 32
-    kernel = sum_kernel(lines, activation, b is not None)
-    arguments = (parts, b, y, alpha, y.size, y.shape[-1], count)
-    plan.launch(kernel, ceil_div(y.size, THREADS // lines), arguments, writes=(y,))
-
-
 # ------ gradients
 
 
-def _output_gradient(
-    plan: Any, c: Convolution, y: Tensor, dy: Tensor, db: Tensor | None, activation: str, alpha: float, pool: Pool | None,
-    wanted: bool,
-) -> Tensor:  # fmt: skip
-    """dz, which is dy itself where nothing lies between; db with it."""
-    writes = wanted and (activation != "linear" or pool is not None)
-    if not writes and not db:
-        return dy
-    dz = plan.scratch("dz", (y.shape[0], *c.outputs, c.channels_out)) if writes else None
-    channels, pixels = c.channels_out, dy.size // c.channels_out
-    lanes = min(32, 1 << (channels - 1).bit_length())
-    lines = THREADS // lanes
-    span = max(LEAST_LINES, ceil_div(pixels, lines * MOST_PARTS)) * lines
-    parts = ceil_div(pixels, span)
-    sums = plan.scratch("db_parts", (parts, channels)) if db and parts > 1 else db
-    window = pool.window if pool else (1, 1, 1)
-    windows = [extent // k for extent, k in zip(c.outputs, window, strict=True)]
-    operands = (dy, y, pool and pool.argmax, dz, sums)
-    kernel = output_gradient_kernel(lanes, activation, pool is not None, writes, db is not None)
-    arguments = (*operands, alpha, pixels, channels, span, *windows, *window)
-    plan.launch(kernel, (parts, ceil_div(channels, lanes)), arguments, writes=(dz, sums))
-    if db and sums and sums is not db:
-        _sum(plan, sums, db)
-    return dz or dy
+def _parts(name: str, count: int, size: int) -> Tensor:
+    """Parts of a sum of `size` floats, each rounded up to fours."""
+    return Tensor(f"{name}.parts", (count, ceil_div(size, 4) * 4))
 
 
-def _weight_gradient(plan: Any, c: Convolution, x: Tensor, dz: Tensor, dw: Tensor) -> None:
-    """dw = x^T dz."""
-    axes, walks = _fold(_forward_walks(c), 1, x.shape[0])
-    channels, columns = c.channels_in // c.groups, c.channels_out // c.groups
-    rows, pixels = channels * prod(c.kernel), x.shape[0] * prod(c.outputs)
-    most = max(1, pixels // LEAST_PIXELS)
-    if is_narrow(c.groups, columns):
-        kernel = direct_gradient_kernel(axes)
-        blocks, depth = (ceil_div(c.channels_out, LANES), rows, 1), LINES
-    else:
-        tile = tile_for(rows, columns, c.groups, most)
+def _sum(plan: Any, parts: Tensor, y: Tensor) -> None:
+    """y = sum of parts (P, elements of y, rounded up) over P."""
+    count, pitch = parts.shape
+    lines = 8 if count <= 64 else 32
+    arguments = (parts, y, y.size, pitch, count)
+    plan.launch(sum_kernel(lines), ceil_div(y.size, THREADS // lines), arguments, writes=(y,))
+
+
+@dataclass(eq=False)
+class OutputGradient:
+    """dz = scale * dy * act'(y), at the pixels that won where there is a pool; db, its sum. Either may be None."""
+
+    c: Convolution
+    y: Tensor
+    dy: Tensor
+    dz: Tensor | None
+    db: Tensor | None
+    activation: str
+    alpha: float
+    pool: Pool | None
+    scale: float = 1.0
+
+    @property
+    def reads(self) -> tuple[Tensor, ...]:
+        """dy, and what says where it goes."""
+        return (self.dy, self.y, self.pool.argmax) if self.pool else (self.dy, self.y)
+
+    @property
+    def writes(self) -> tuple[Tensor, ...]:
+        """dz and db."""
+        return tuple(t for t in (self.dz, self.db) if t is not None)
+
+    @property
+    def window(self) -> tuple[int, int, int]:
+        """The pool's, of one pixel where there is none."""
+        return self.pool.window if self.pool else (1, 1, 1)
+
+    def launch(self, plan: Any) -> None:
+        """One launch, and one for the sum of parts of db."""
+        channels, pixels = self.c.channels_out, self.dy.size // self.c.channels_out
+        lanes = min(32, 1 << (channels - 1).bit_length())
+        lines = THREADS // lanes
+        span = max(LEAST_LINES, ceil_div(pixels, lines * MOST_PARTS)) * lines
+        parts = ceil_div(pixels, span)
+        sums = plan.scratch("db_parts", (parts, channels)) if self.db and parts > 1 else self.db
+        windows = [extent // k for extent, k in zip(self.c.outputs, self.window, strict=True)]
+        operands = (self.dy, self.y, self.pool and self.pool.argmax, self.dz, sums)
+        pooled, writes = self.pool is not None, self.dz is not None
+        kernel = output_gradient_kernel(lanes, self.activation, pooled, writes, self.db is not None)
+        arguments = (*operands, self.alpha, self.scale, pixels, channels, span, *windows, *self.window)
+        plan.launch(kernel, (parts, ceil_div(channels, lanes)), arguments, writes=(self.dz, sums))
+        if self.db and sums and sums is not self.db:
+            _sum(plan, sums, self.db)
+
+
+@dataclass(eq=False)
+class WeightGradient:
+    """dw = x^T dz, and db, the sum of dz, or None.
+
+    dw_parts, db_parts   where parts of the sums are left for somebody else to add; None where they are added here
+    """
+
+    c: Convolution
+    x: Tensor
+    dz: Tensor
+    dw: Tensor
+    db: Tensor | None
+    precision: str
+    dw_parts: Tensor | None = None
+    db_parts: Tensor | None = None
+
+    @property
+    def reads(self) -> tuple[Tensor, ...]:
+        """x and dz."""
+        return self.x, self.dz
+
+    @property
+    def writes(self) -> tuple[Tensor, ...]:
+        """The sums, or their parts."""
+        return tuple(t for t in (self.dw_parts or self.dw, self.db_parts or self.db) if t is not None)
+
+    @property
+    def flops(self) -> int:
+        """Two for each weight and pixel."""
+        return 2 * self.dw.size * self.x.shape[0] * prod(self.c.outputs)
+
+    def leaving_parts(self, tensor: Tensor) -> "tuple[WeightGradient, Tensor] | None":
+        """The same work with the sum `tensor`, dw or db, left in parts, and these parts; None where there is but one."""
+        if self._cut.parts == 1 or tensor not in (self.dw, self.db):
+            return None
+        parts = _parts(tensor.name, self._cut.parts, tensor.size)
+        return (replace(self, dw_parts=parts) if tensor is self.dw else replace(self, db_parts=parts)), parts
+
+    @cached_property
+    def _cut(self) -> "Cut":
+        c = self.c
+        channels, columns = c.channels_in // c.groups, c.channels_out // c.groups
+        rows, pixels = channels * prod(c.kernel), self.x.shape[0] * prod(c.outputs)
+        most = max(1, pixels // LEAST_PIXELS)
         wide_in, wide_out = _wide(channels, c.channels_in), _wide(columns, c.channels_out)
-        kernel = weight_gradient_kernel(GradientVariant(tile, axes, wide_in, wide_out))
-        blocks, depth = (ceil_div(rows, tile.rows), ceil_div(columns, tile.columns), c.groups), tile.depth
-    parts, span = spans(prod(blocks), pixels, most, depth)
-    target = dw if parts == 1 else plan.scratch("dw_parts", (parts, *dw.shape))
-    numbers = [
-        *(rows, columns, c.groups, channels, pixels, span, dw.size),
-        *(walk.extent for walk in walks), c.channels_in, *(walk.rows for walk in walks), *_walked(walks), c.channels_out,
-    ]  # fmt: skip
-    plan.launch(kernel, (*blocks[:2], blocks[2] * parts), (x, dz, target, *_u32(numbers)), writes=(target,))
-    if parts > 1:
-        _sum(plan, target, dw)
+        precision = self.precision if wide_in and wide_out else "float32"
+        if is_narrow(c.groups, columns):
+            blocks, depth, tile = (ceil_div(c.channels_out, LANES), rows, 1), LINES, None
+        else:
+            tile = tile_for(rows, columns, c.groups, most, _tiles(precision))
+            blocks, depth = (ceil_div(rows, tile.rows), ceil_div(columns, tile.columns), c.groups), tile.depth
+        parts, span = spans(prod(blocks), pixels, most, depth)
+        return Cut(tile, blocks, parts, span, (rows, columns, c.groups, channels, pixels), (wide_in, wide_out), precision)
+
+    def launch(self, plan: Any) -> None:
+        """One launch, and one for each sum of parts that is not left to others."""
+        cut = self._cut
+        dw, db = self.dw_parts or self._target(self.dw), self.db_parts or (self.db and self._target(self.db))
+        kernel, arguments = self._kernel(cut, dw, db)
+        plan.launch(kernel, (*cut.blocks[:2], cut.blocks[2] * cut.parts), arguments, writes=(dw, db))
+        if cut.parts > 1 and not self.dw_parts:
+            _sum(plan, dw, self.dw)
+        if cut.parts > 1 and self.db and db and not self.db_parts:
+            _sum(plan, db, self.db)
+
+    def _target(self, tensor: Tensor) -> Tensor:
+        return tensor if self._cut.parts == 1 else _parts(tensor.name, self._cut.parts, tensor.size)
+
+    def _kernel(self, cut: "Cut", dw: Tensor, db: Tensor | None) -> tuple[CudaKernel, tuple[Any, ...]]:
+        axes, walks = _fold(_forward_walks(self.c), 1, self.x.shape[0])
+        extents = *(walk.extent for walk in walks), self.c.channels_in, *(walk.rows for walk in walks)
+        geometry = _u32([*extents, *_walked(walks), self.c.channels_out])
+        dw_part, db_part = dw.size // cut.parts, db.size // cut.parts if db else 0
+        spans = cut.span, dw_part
+        if cut.tile is None:
+            return direct_gradient_kernel(axes), (self.x, self.dz, dw, *cut.sizes, *spans, *geometry)
+        if cut.precision == "float32":
+            kernel = weight_gradient_kernel(GradientVariant(cut.tile, axes, *cut.wide, db is not None))
+            return kernel, (self.x, self.dz, dw, db, *cut.sizes, *spans, *geometry, db_part)
+        variant = Variant(cut.tile, axes, *cut.wide, precision=cut.precision, gradient=True, sums=db is not None)
+        places = (db_part, 0, 0, 0, self.c.channels_out, *(0,) * 5, None)
+        return tensor_product_kernel(variant), (self.x, self.dz, db, dw, None, 0.0, *spans, *cut.sizes, *geometry, *places)
+
+
+@dataclass(frozen=True)
+class Cut:
+    """How a weight gradient is cut: blocks of rows, columns and groups, parts of the sum and pixels of each.
+
+    tile     None for narrow groups
+    sizes    rows, columns, groups, channels, pixels
+    wide     whether fours of x, and of dz, lie together
+    """
+
+    tile: Tile | None
+    blocks: tuple[int, int, int]
+    parts: int
+    span: int
+    sizes: tuple[int, int, int, int, int]
+    wide: tuple[bool, bool]
+    precision: str
 
 
 @dataclass(frozen=True)
@@ -352,4 +522,4 @@ def _data_gradient(plan: Any, c: Convolution, dz: Tensor, w: Tensor, dx: Tensor)
             along = [place * stride for place, stride in zip(places, c.strides, strict=True)]
             scattered = (origin, depth * places[0], *along)
         walks = tuple(phase.walk for phase in phases)
-        Product(dz, w, dx, walks, *per_group, c.groups, numbers=(tap_0, *steps), places=scattered).launch(plan)
+        plan.add(Product(dz, w, dx, walks, *per_group, c.groups, numbers=(tap_0, *steps), places=scattered))

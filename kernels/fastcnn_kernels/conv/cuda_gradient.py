@@ -12,7 +12,7 @@ from typing import Any
 from numba import cuda
 from numba.cuda.types import float32, uint32
 
-from ..device.functions import activate, derivative
+from ..device.functions import derivative
 from ..device.gemm import Tile, copies, fetch, get_lines, multiply_step, put_lines
 from ..device.kernel import CudaKernel, kernel
 from ..ptx import inlined, store4
@@ -23,15 +23,18 @@ THREADS = 256
 
 @dataclass(frozen=True)
 class GradientVariant:
-    """What a weight gradient kernel is compiled for: see cuda_product.Variant. wide_in is of x, wide_out of dz and dw."""
+    """What a weight gradient kernel is compiled for: see cuda_product.Variant. wide_in is of x, wide_out of dz and dw;
+    `sums` asks for the sum of dz too."""
 
     tile: Tile
     axes: int
     wide_in: bool
     wide_out: bool
+    sums: bool = False
 
     def __str__(self) -> str:
-        words = [str(self.tile), f"{self.axes}-D", *(flag for flag in ("wide_in", "wide_out") if getattr(self, flag))]
+        flags = ("wide_in", "wide_out", "sums")
+        words = [str(self.tile), f"{self.axes}-D", *(flag for flag in flags if getattr(self, flag))]
         return ",".join(words)
 
 
@@ -77,18 +80,18 @@ def weight_gradient_kernel(variant: GradientVariant) -> CudaKernel:
     get_a, get_b = fetch(a_vector), get_lines(b_copied)
     put_a, put_b = put_lines(a_copied, a_pitch), put_lines(b_copied, b_pitch)
     vectors, vector = (thread_columns // 4, 4) if wide_out else (thread_columns, 1)
-    registers = tile.registers[not wide_in]
+    registers, sums = tile.registers[not wide_in], variant.sums
 
-    @kernel("f32*, f32*, f32*" + ", u32" * 26, threads=tile.threads, registers=registers, variant=str(variant))
+    @kernel("f32*, f32*, f32*, f32*" + ", u32" * 27, threads=tile.threads, registers=registers, variant=str(variant))
     def weight_gradient(
-        x, dz, dw, rows, columns, groups, channels, pixels, span, part_size, D, H, W, C, OD, OH, OW,
-        stride_d, stride_h, stride_w, first_d, first_h, first_w, taps_h, taps_w, step_d, step_h, step_w, filters,
+        x, dz, dw, db, rows, columns, groups, channels, pixels, span, part_size, D, H, W, C, OD, OH, OW,
+        stride_d, stride_h, stride_w, first_d, first_h, first_w, taps_h, taps_w, step_d, step_h, step_w, filters, db_part,
     ):  # fmt: skip
-        """dw[t, k, c] = sum over pixels m of x[place of m and tap t, k] * dz[m, c], group by group.
+        """dw[t, k, c] = sum over pixels m of x[place of m and tap t, k] * dz[m, c], group by group; db[c] = sum of dz[m, c].
 
         Rows are taps * channels, tap outermost; places are those of cuda_product.product. Blocks: x tiles of rows, y tiles of
         columns, z parts of the sum times groups. Part p sums the pixels p*span .. (p+1)*span and writes part_size floats after
-        the part before it.
+        the part before it, of db db_part floats. A thread of the blocks with the first rows sums one column for db.
 
         A pixel's row of x is read once a tile of columns, its row of dz once a tile of rows. Neither is turned: both lie in
         shared memory as in global memory. A thread copies the same rows (tap, channel) in every step, of ever further pixels.
@@ -117,6 +120,7 @@ def weight_gradient_kernel(variant: GradientVariant) -> CudaKernel:
         a_get, b_get = uint32(thread // grid_columns * 4), uint32(thread % grid_columns * 4)
         for i in range(outputs):
             total[i] = float32(0)
+        bias, summing = float32(0), sums and cuda.blockIdx.x == 0 and thread < tile_columns
 
         for step in range(uint32((end - begin + (depth - 1)) // depth) + 1):
             for i in range(a_lines):
@@ -135,10 +139,15 @@ def weight_gradient_kernel(variant: GradientVariant) -> CudaKernel:
             if step > 0:
                 last = uint32((step + 1) % 2)
                 multiply(total, a_tile, uint32(last * a_size + a_get), b_tile, uint32(last * b_size + b_get))
+                if summing:
+                    for k in range(depth):
+                        bias += b_tile[uint32(last * b_size + k * b_pitch + thread)]
             put_a(a_tile, uint32(step % 2 * a_size + a_put), a_next)
             put_b(b_tile, uint32(step % 2 * b_size + b_put), b_next)
             cuda.syncthreads()
 
+        if summing and column_0 + thread < columns:
+            db[uint32(part * db_part + group * columns + column_0 + thread)] = bias
         for i in range(thread_rows):
             row = uint32(row_0 + a_get + i // 4 * next_rows + i % 4)
             place = uint32(part * part_size + row * filters + group * columns)
@@ -160,9 +169,9 @@ def output_gradient_kernel(lanes: int, activation: str, pooled: bool, writes: bo
     flags = dict(pooled=pooled, writes=writes, sums=sums)
     variant = ",".join([str(lanes), *(flag for flag, on in flags.items() if on), activation])
 
-    @kernel("f32*, f32*, u8*, f32*, f32*, f32" + ", u32" * 9, threads=THREADS, registers=56, variant=variant)
-    def output_gradient(dy, y, argmax, dz, db, alpha, pixels, channels, span, OD, OH, OW, window_d, window_h, window_w):
-        """dz[m, c] = dy[m, c] * act'(y[m, c]) where `writes`; db[part, c] = sum of dz over the pixels of the part where `sums`.
+    @kernel("f32*, f32*, u8*, f32*, f32*, f32, f32" + ", u32" * 9, threads=THREADS, registers=56, variant=variant)
+    def output_gradient(dy, y, argmax, dz, db, alpha, scale, pixels, channels, span, OD, OH, OW, window_d, window_h, window_w):
+        """dz[m, c] = scale * dy[m, c] * act'(y[m, c]) where `writes`; db[part, c] = sum of dz over the part where `sums`.
 
         Where pooled, m is a window among OD x OH x OW an image: dz goes to its pixel number argmax[m, c] and 0 to the others.
         Block (part, tile of channels): pixels part*span .. (part+1)*span. A thread has one channel and every lines-th pixel;
@@ -178,7 +187,7 @@ def output_gradient_kernel(lanes: int, activation: str, pooled: bool, writes: bo
         total = float32(0)
         while m < end and channel < channels:
             here = uint32(m * channels + channel)
-            gradient = dy[here]
+            gradient = scale * dy[here]
             if not linear:
                 gradient *= slope(y[here], alpha)
             total += gradient
@@ -210,14 +219,13 @@ def output_gradient_kernel(lanes: int, activation: str, pooled: bool, writes: bo
 
 
 @cache
-def sum_kernel(lines: int, activation: str, bias: bool) -> CudaKernel:
-    """The kernel for one activation; `lines` (a power of two up to THREADS) threads share one sum."""
-    act, lanes = activate(activation), THREADS // lines
-    variant = ",".join([str(lines), *["bias"] * bias, activation])
+def sum_kernel(lines: int) -> CudaKernel:
+    """The kernel; `lines` (a power of two up to THREADS) threads share one sum."""
+    lanes = THREADS // lines
 
-    @kernel("f32*, f32*, f32*, f32, u32, u32, u32", threads=THREADS, registers=32, variant=variant)
-    def sum_parts(parts, b, y, alpha, size, channels, count):
-        """y[i] = act(b[i % channels] + sum over p of parts[p, i]), i < size.
+    @kernel("f32*, f32*, u32, u32, u32", threads=THREADS, registers=32, variant=str(lines))
+    def sum_parts(parts, y, size, pitch, count):
+        """y[i] = sum over p < count of parts[p * pitch + i], i < size.
 
         Line l of a block adds the parts l, l + lines, ...; then the lines are added in order. Reads 4 * count bytes an element.
         """
@@ -228,15 +236,13 @@ def sum_kernel(lines: int, activation: str, bias: bool) -> CudaKernel:
         total = float32(0)
         part = line
         while part < count and i < size:
-            total += parts[uint32(part * size + i)]
+            total += parts[uint32(part * pitch + i)]
             part = uint32(part + lines)
         partial[thread] = total
         cuda.syncthreads()
         if line == 0 and i < size:
             for k in range(1, lines):
                 total += partial[uint32(k * lanes + lane)]
-            if bias:
-                total += b[uint32(i % channels)]
-            y[i] = act(total, alpha)
+            y[i] = total
 
     return sum_parts

@@ -3,6 +3,7 @@
     Variant             what a kernel is compiled for
     product_kernel      the kernel for a variant
     pixel_of, tap_of    where rows and terms of the sum lie
+    Share, epilogue     which outputs are a thread's; bias, activation, pool and the way to memory
 
 Everything about the convolution is a number at run time (kernel extents, strides, dilation, padding), so that one compiled
 kernel serves all of them; only what changes the code is compiled in.
@@ -18,7 +19,9 @@ from numba.cuda.types import float32, uint8, uint32
 from ..device.functions import activate
 from ..device.gemm import Tile, copies, fetch, get_lines, multiply_step, put_across, put_lines
 from ..device.kernel import CudaKernel, kernel
-from ..ptx import inlined, store4
+from ..device.tickets import combine
+from ..ptx import choose, inlined
+from .cuda_behind import NOTHING, Behind, drop_run, pass_through, scatter_run, store_run
 
 OUTSIDE = 1 << 31
 """A place that stays outside of every image when taps are added to it."""
@@ -35,6 +38,10 @@ class Variant:
     scattered   whether rows are not consecutive pixels of y, as in the data gradient of a strided convolution
     pooled      whether four consecutive rows are a 2x2 window, of which y gets the largest
     bias        whether there is one
+    precision   what operands are rounded to: other than float32 by cuda_tensor.tensor_product, which also knows the
+    gradient    of the weights: rows are taps and channels, and the sum runs over pixels
+    sums        whether, of a gradient, the sum of dz is computed too
+    behind      what is done with the result on its way to memory
     """
 
     tile: Tile
@@ -46,11 +53,16 @@ class Variant:
     pooled: bool = False
     bias: bool = False
     activation: str = "linear"
+    precision: str = "float32"
+    gradient: bool = False
+    sums: bool = False
+    behind: Behind = NOTHING
 
     def __str__(self) -> str:
-        flags = ("wide_in", "wide_out", "transposed", "scattered", "pooled", "bias")
-        words = [str(self.tile), f"{self.axes}-D", *(flag for flag in flags if getattr(self, flag)), self.activation]
-        return ",".join(words)
+        flags = ("wide_in", "wide_out", "transposed", "scattered", "pooled", "bias", "gradient", "sums")
+        precision = [self.precision] * (self.precision != "float32")
+        words = [*precision, str(self.tile), f"{self.axes}-D", *(flag for flag in flags if getattr(self, flag))]
+        return ",".join([*words, *filter(None, [str(self.behind)]), self.activation])
 
 
 @cache
@@ -96,8 +108,8 @@ def next_tap(d, h, w, channel, channels, taps_h, taps_w):
     return d, h, w, channel
 
 
-SIGNATURE = "f32*, f32*, f32*, f32*, u8*, f32" + ", u32" * 36
-"""Of product; without argmax, span and y_part also of cuda_direct.direct_product."""
+SIGNATURE = "f32*, f32*, f32*, f32*, u8*, f32" + ", u32" * 36 + ", u64*"
+"""Of product; without argmax, span, y_part and extra also of cuda_direct.direct_product."""
 
 
 @cache
@@ -113,7 +125,13 @@ def product_kernel(variant: Variant) -> CudaKernel:
     (_, grid_columns), (a_pitch, b_pitch) = tile.thread_grid, tile.pitches
     a_size, b_size = depth * a_pitch, depth * b_pitch
     a_buffers, b_buffers = 2 * a_size, 2 * b_size
-    pixel, multiply, finish = pixel_of(axes), multiply_step(tile), _epilogue(variant)
+    looped, held, threads, fours = variant.behind.long and not pooled, tile.outputs // 4, tile.threads, tile.thread_columns // 4
+    shared_floats = max(a_buffers + b_buffers, outputs * threads if looped else 0)
+    next_rows, next_columns = 4 * tile.thread_grid[0], 4 * tile.thread_grid[1]
+    share = Share(tile.thread_rows, 4, 4 * tile.thread_grid[0], tile.thread_columns, 4, 4 * tile.thread_grid[1])
+    share = Share(1, 4, 4, 4, 4, 4) if looped else share
+    pixel, multiply, finish = pixel_of(axes), multiply_step(tile), epilogue(share, variant)
+    split, add_parts = variant.behind.split, combine(outputs, tile.threads)
     get_a, get_b_across, get_b = fetch(a_vector), fetch(b_vector), get_lines(b_copied)
     put_a, put_b = put_across(a_copied, a_pitch), (put_across if transposed else put_lines)(b_copied, b_pitch)
 
@@ -121,7 +139,7 @@ def product_kernel(variant: Variant) -> CudaKernel:
     def product(
         x, w, b, y, argmax, alpha, span, y_part, rows, columns, groups, channels, terms, D, H, W, C, OD, OH, OW,
         stride_d, stride_h, stride_w, first_d, first_h, first_w, taps_h, taps_w, step_d, step_h, step_w,
-        filters, tap_0, tap_d, tap_h, tap_w, y_channels, y_0, y_n, y_d, y_h, y_w,
+        filters, tap_0, tap_d, tap_h, tap_w, y_channels, y_0, y_n, y_d, y_h, y_w, extra,
     ):  # fmt: skip
         """y[m, c] = act(b[c] + sum over taps t and channels k of x[place of m and t, k] * w[t, k, c]), group by group.
 
@@ -129,14 +147,13 @@ def product_kernel(variant: Variant) -> CudaKernel:
         o*stride + first + t*step of x, whose images have D x H x W pixels of C channels, or zero outside of them. w has
         `filters` floats a row; transposed, tap t is number tap_0 + t . (tap_d, tap_h, tap_w) of w. Blocks: x tiles of rows, y
         tiles of columns, z parts of the sum times groups. Part p sums the terms p*span .. (p+1)*span of the taps * channels,
-        tap outermost, and writes y_part floats after the part before it.
+        tap outermost; where `split`, the last block of a tile adds them (device/tickets.py). What is `behind` reads `extra`.
 
         A row is read once a tile of columns and a column once a tile of rows: rows/tile.columns + columns/tile.rows floats a
         term for 2*rows*columns FLOPs. While a step is multiplied, the next one is on its way to registers; with two buffers of
         shared memory one barrier a step is enough.
         """
-        a_tile = cuda.shared.array(a_buffers, float32, alignment=16)
-        b_tile = cuda.shared.array(b_buffers, float32, alignment=16)
+        shared = cuda.shared.array(shared_floats, float32, alignment=16)
         total = cuda.local.array(outputs, float32)
         a_next, b_next = cuda.local.array(a_values, float32), cuda.local.array(b_values, float32)
         base, at_d = cuda.local.array(a_lines, uint32), cuda.local.array(a_lines, uint32)
@@ -191,17 +208,37 @@ def product_kernel(variant: Variant) -> CudaKernel:
                 get_b(b_next, w, line, end, column, columns, uint32(group * columns), filters)
             if step > 0:
                 last = uint32((step + 1) % 2)
-                multiply(total, a_tile, uint32(last * a_size + a_get), b_tile, uint32(last * b_size + b_get))
-            put_a(a_tile, uint32(step % 2 * a_size + a_put), a_next)
-            put_b(b_tile, uint32(step % 2 * b_size + b_put), b_next)
+                b_from = uint32(a_buffers + last * b_size + b_get)
+                multiply(total, shared, uint32(last * a_size + a_get), shared, b_from)
+            put_a(shared, uint32(step % 2 * a_size + a_put), a_next)
+            put_b(shared, uint32(a_buffers + step % 2 * b_size + b_put), b_next)
             cuda.syncthreads()
             term, channel = uint32(term + depth), uint32(channel + depth)
             t_d, t_h, t_w, channel = next_tap(t_d, t_h, t_w, channel, channels, taps_h, taps_w)
 
-        finish(
-            total, uint32(row_0 + a_get), uint32(column_0 + b_get), rows, columns, group, b, y, argmax, alpha,
-            OD, OH, OW, y_channels, uint32(part * y_part + y_0), y_n, y_d, y_h, y_w,
-        )  # fmt: skip
+        whole = True
+        if split:
+            number = uint32((cuda.blockIdx.x * cuda.gridDim.y + cuda.blockIdx.y) * groups + group)
+            whole = add_parts(total, shared, extra, number, part, uint32(cuda.gridDim.z // groups))
+        if whole and not looped:
+            finish(
+                total, uint32(row_0 + a_get), uint32(column_0 + b_get), rows, columns, group, b, y, argmax, alpha,
+                OD, OH, OW, y_channels, y_0, y_n, y_d, y_h, y_w, extra,
+            )  # fmt: skip
+        if whole and looped:
+            # What is long would not be unrolled, and registers cannot be counted through: a loop needs memory.
+            mine = cuda.local.array(4, float32)
+            cuda.syncthreads()
+            for i in range(outputs):
+                shared[uint32(i * threads + thread)] = total[i]
+            for i in range(held):
+                for e in range(4):
+                    mine[e] = shared[uint32((4 * i + e) * threads + thread)]
+                row, column = uint32(i // fours), uint32(column_0 + b_get + i % fours * next_columns)
+                finish(
+                    mine, uint32(row_0 + a_get + row // 4 * next_rows + row % 4), column, rows, columns, group, b, y, argmax,
+                    alpha, OD, OH, OW, y_channels, y_0, y_n, y_d, y_h, y_w, extra,
+                )  # fmt: skip
 
     return product
 
@@ -209,25 +246,43 @@ def product_kernel(variant: Variant) -> CudaKernel:
 @inlined
 def larger(best, winner, value, k):
     """The larger of two pixels of a window, the first of equal ones; a NaN is larger than any number."""
-    if not best >= value and best == best:
-        return value, k
-    return best, winner
+    wins = (best < value) | ((value != value) & (best == best))
+    return choose(wins, value, best), choose(wins, k, winner)
 
 
-def _epilogue(variant: Variant) -> Any:
+@dataclass(frozen=True)
+class Share:
+    """A thread's rows and columns of a tile: how many, in runs of so many neighbours, each so far from the one before.
+
+    Where rows are windows, a run of rows is a window.
+    """
+
+    rows: int
+    row_run: int
+    next_rows: int
+    columns: int
+    column_run: int
+    next_columns: int
+
+
+def epilogue(share: Share, variant: Variant) -> Any:
     """finish(total, row, column, ...): bias, activation, maximum of each window, and the way to y for one thread's outputs."""
-    tile, scattered, pooled, bias, wide_out = variant.tile, variant.scattered, variant.pooled, variant.bias, variant.wide_out
-    thread_rows, pitch = tile.thread_rows, tile.thread_columns
-    next_rows, next_columns = 4 * tile.thread_grid[0], 4 * tile.thread_grid[1]
-    vector = 4 if wide_out else 1
+    scattered, pooled, bias, wide_out = variant.scattered, variant.pooled, variant.bias, variant.wide_out
+    thread_rows, row_run, next_rows = share.rows, share.row_run, share.next_rows
+    pitch, column_run, next_columns = share.columns, share.column_run, share.next_columns
+    vector = column_run if wide_out else 1
+    dropped, through, unpooled = variant.behind.dropped, bool(variant.behind.through), variant.behind.unpooled
+    store, drop, scatter = store_run(vector), drop_run(vector), scatter_run(vector)
+    pass_back = pass_through(vector, variant.behind.through or "linear")
     vectors, stored_rows, apart = pitch // vector, thread_rows // 4 if pooled else thread_rows, 4 if pooled else 1
     act, pixel = activate(variant.activation), pixel_of(variant.axes)
 
     def finish(
-        total, row, column, rows, columns, group, b, y, argmax, alpha, OD, OH, OW, y_channels, y_0, y_n, y_d, y_h, y_w
-    ):
+        total, row, column, rows, columns, group, b, y, argmax, alpha, OD, OH, OW, y_channels, y_0, y_n, y_d, y_h, y_w,
+        extra,
+    ):  # fmt: skip
         for c in range(pitch):
-            here = uint32(column + c // 4 * next_columns + c % 4)
+            here = uint32(column + c // column_run * next_columns + c % column_run)
             offset = float32(0)
             if bias and here < columns:
                 offset = b[uint32(group * columns + here)]
@@ -236,7 +291,7 @@ def _epilogue(variant: Variant) -> Any:
         if pooled:
             winners = cuda.local.array(pitch, uint8)
         for i in range(stored_rows):
-            m = uint32(row + i * apart // 4 * next_rows + i * apart % 4)
+            m = uint32(row + i * apart // row_run * next_rows + i * apart % row_run)
             if pooled:
                 for c in range(pitch):
                     first = 4 * i * pitch + c
@@ -249,12 +304,16 @@ def _epilogue(variant: Variant) -> Any:
             else:
                 place = uint32(y_0 + m // apart * y_channels + group * columns)
             for v in range(vectors):
-                here = uint32(column + v * vector // 4 * next_columns + v * vector % 4)
+                here = uint32(column + v * vector // column_run * next_columns + v * vector % column_run)
                 if m < rows and here < columns:
-                    if wide_out:
-                        store4(y, uint32(place + here), total, i * apart * pitch + 4 * v)
+                    if dropped:
+                        drop(total, i * apart * pitch + v * vector, uint32(place + here), extra)
+                    if through:
+                        pass_back(total, i * apart * pitch + v * vector, uint32(place + here), extra)
+                    if unpooled:
+                        scatter(y, total, i * apart * pitch + v * vector, uint32(place + here), extra)
                     else:
-                        y[uint32(place + here)] = total[i * apart * pitch + v]
+                        store(y, uint32(place + here), total, i * apart * pitch + v * vector)
                     if pooled:
                         for e in range(vector):
                             argmax[uint32(place + here + e)] = winners[v * vector + e]

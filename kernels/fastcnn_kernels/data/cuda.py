@@ -1,9 +1,12 @@
 """Data in and out on the GPU. External tensors are cells that hold the address of the device's copy.
 
-    gather   rows of a data set of any dtype, converted and scaled in float32, to float32, int32 or uint8
-    export   a batch tensor to the memory that the host copies from
+    gather            rows of a data set of any dtype, converted and scaled in float32, to float32, int32 or uint8
+    gather_together   rule: all that a step gathers, inputs, labels and weights, is one launch
+    export            a batch tensor to the memory that the host copies from
 """
 
+from collections.abc import Sequence
+from dataclasses import dataclass
 from functools import cache
 from typing import Any
 
@@ -11,22 +14,58 @@ from numba import cuda
 from numba.cuda import types
 from numba.cuda.types import float32, int32, int64, uint8, uint32, uint64
 
+from ..api import Tensor
 from ..device.kernel import CudaKernel, kernel
-from ..device.tiles import elementwise_grid, quad_grid
-from ..ptx import inlined, load_quad, narrowed, pointer_to, store_quad
+from ..device.plan import Table, float_bits
+from ..device.tiles import ceil_div, quad_grid
+from ..device.works import Works
+from ..ptx import as_float, load_quad, narrowed, pointer_to, store_quad
 
-THREADS = 256
-ENTRIES = {"uint8": uint8, "int32": int32, "int64": int64, "float32": float32, "float64": uint64}
-"""What kernels read entries of a dtype as: float64 as its bits, which `narrowed` understands."""
-TARGETS = {"float32": ("f32", float32), "int32": ("i32", int32), "uint8": ("u8", uint8)}
+THREADS, EACH = 256, 4
+"""Threads of a block, and elements that one of them gathers."""
+SOURCES = {"uint8": 0, "int32": 1, "int64": 2, "float32": 3, "float64": 4}
+TARGETS = {"uint8": 0, "int32": 1, "float32": 2}
+ROW = 9
+"""Words of a table's row: source's and index's cells, y, elements a sample, elements, dtypes, scale, offset, first block."""
+
+
+@dataclass(eq=False)
+class Gather:
+    """y[n] = scale * source[index[n]] + offset, for each (source, index, y, scale, offset)."""
+
+    parts: Sequence[tuple[Tensor, Tensor, Tensor, float, float]]
+
+    @property
+    def reads(self) -> tuple[Tensor, ...]:
+        """Sources and indices."""
+        return tuple(dict.fromkeys(t for part in self.parts for t in part[:2]))
+
+    @property
+    def writes(self) -> tuple[Tensor, ...]:
+        """What is gathered."""
+        return tuple(part[2] for part in self.parts)
+
+    def launch(self, plan: Any) -> None:
+        """One launch for all of them."""
+        words: list[Any] = []
+        blocks = 0
+        for source, index, y, scale, offset in self.parts:
+            kinds = SOURCES[source.dtype.name] | TARGETS[y.dtype.name] << 8
+            words += [source, index, y, y.size // y.shape[0], y.size, kinds, float_bits(scale), float_bits(offset), blocks]
+            blocks += ceil_div(y.size, THREADS * EACH)
+        plan.launch(gather_kernel(), blocks, (Table(words), len(self.parts)), writes=self.writes)
 
 
 def gather(plan: Any, source: Any, index: Any, y: Any, *, scale: float = 1.0, offset: float = 0.0) -> None:
     """y[n] = scale * source[index[n]] + offset."""
-    scaled = (scale, offset) != (1.0, 0.0)
-    chosen = gather_kernel(source.dtype.name, y.dtype.name, scaled)
-    arguments = (source, index, y, scale, offset, y.size // y.shape[0], y.size)
-    plan.launch(chosen, elementwise_grid(y.size, THREADS), arguments, writes=(y,))
+    plan.add(Gather([(source, index, y, scale, offset)]))
+
+
+def gather_together(works: Works) -> None:
+    """Rule: what all gathers of a plan read is there from the beginning, so they are one, where the first of them was."""
+    gathers = [one for one in works.of(Gather) if works.only_writer(one)]
+    if len(gathers) > 1:
+        works.replace(gathers[1:], Gather([part for one in gathers for part in one.parts]), gathers[0])
 
 
 def export(plan: Any, x: Any, destination: Any) -> None:
@@ -36,32 +75,57 @@ def export(plan: Any, x: Any, destination: Any) -> None:
 
 
 @cache
-def gather_kernel(dtype: str, target: str, scaled: bool) -> CudaKernel:
-    """The kernel for a source's and y's dtype; unscaled integers stay integers."""
-    entries, indices, bits = pointer_to(ENTRIES[dtype]), pointer_to(int64), dtype == "float64"
-    word, result = TARGETS[target]
-    variant = ",".join([f"{dtype} to {target}", *["scaled"] * scaled])
+def gather_kernel() -> CudaKernel:
+    """The kernel."""
+    bytes_at, ints_at, longs_at = pointer_to(uint8), pointer_to(int32), pointer_to(int64)
+    floats_at, words_at = pointer_to(float32), pointer_to(uint64)
 
-    @inlined
-    def number(entry):
-        return narrowed(entry) if bits else entry
+    @kernel("u64*, u32", threads=THREADS, registers=40)
+    def gather(table, count):
+        """y[s, j] = scale * source[index[s], j] + offset for each of `count` rows of the table: see ROW.
 
-    @kernel(f"u64*, u64*, {word}*, f32, f32, u32, u32", threads=THREADS, registers=40, variant=variant)
-    def gather(source, index, y, scale, offset, size, n):
-        """y[s, j] = scale * source[index[s], j] + offset, rows of `size` entries, n elements of y in all.
-
-        source and index are cells. Reads an entry and writes an element, coalesced within rows; rows may lie beyond 4 GB.
+        A block has THREADS * EACH elements of one row, the last one whose first block is not behind it. source and index are
+        cells. Reads an entry and writes an element, coalesced within samples; entries may lie beyond 4 GB. Whole numbers reach
+        whole numbers without passing through float32.
         """
-        data, chosen = entries(source[0]), indices(index[0])
-        i = uint32(cuda.blockIdx.x * THREADS + cuda.threadIdx.x)
-        while i < n:
+        block, first = uint64(cuda.blockIdx.x), uint32(0)
+        for row in range(1, count):
+            if table[row * ROW + 8] <= block:
+                first = uint32(row * ROW)
+        source = words_at(table[first])[0]
+        chosen = longs_at(words_at(table[first + 1])[0])
+        y, size, n = table[first + 2], uint32(table[first + 3]), uint32(table[first + 4])
+        dtype, target = uint32(table[first + 5] & uint64(255)), uint32(table[first + 5] >> uint64(8))
+        scale, offset = as_float(uint32(table[first + 6])), as_float(uint32(table[first + 7]))
+        i = uint32((block - table[first + 8]) * uint64(THREADS * EACH)) + uint32(cuda.threadIdx.x)
+        end = min(n, uint32(i + THREADS * EACH))
+        while i < end:
             sample = uint32(i // size)
-            entry = number(data[uint64(chosen[sample]) * uint64(size) + uint64(uint32(i - sample * size))])
-            if scaled:
-                y[i] = result(scale * float32(entry) + offset)
+            at = uint64(chosen[sample]) * uint64(size) + uint64(uint32(i - sample * size))
+            whole, number = int64(0), float32(0)
+            if dtype == 0:
+                whole = int64(bytes_at(source)[at])
+            elif dtype == 1:
+                whole = int64(ints_at(source)[at])
+            elif dtype == 2:
+                whole = longs_at(source)[at]
+            elif dtype == 3:
+                number = floats_at(source)[at]
             else:
-                y[i] = result(entry)
-            i = uint32(i + THREADS * cuda.gridDim.x)
+                number = narrowed(words_at(source)[at])
+            if dtype < 3:
+                number = float32(whole)
+            number = scale * number + offset
+            if target == 2:
+                floats_at(y)[i] = number
+            else:
+                if dtype >= 3 or scale != float32(1) or offset != float32(0):
+                    whole = int64(number)
+                if target == 1:
+                    ints_at(y)[i] = int32(whole)
+                else:
+                    bytes_at(y)[i] = uint8(whole)
+            i = uint32(i + THREADS)
 
     return gather
 

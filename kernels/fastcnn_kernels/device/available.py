@@ -4,7 +4,6 @@
     require_packages       ... for want of packages: all that compiling and emulating kernels needs
     require_gpu            ... for want of a driver or of a GPU that we know how to use; returns the GPUs there are
     gpu_present            whether there is a driver at all
-    gpu_peaks              operations and bytes a second that a GPU can do at most
     toolkit_errors         a compiler that is missing, said in these words
     check_ptx_version      PTX of a toolkit that is newer than the driver
 """
@@ -22,8 +21,6 @@ OLDEST_DRIVER = 13000
 INSTALL = "pip install 'fastcnn[cuda13]'"
 PACKAGES = ("numba_cuda", "cuda.core", "cuda.bindings", "nvidia.cu13")
 _MAJOR, _MINOR = 75, 76  # CU_DEVICE_ATTRIBUTE_COMPUTE_CAPABILITY_MAJOR, _MINOR
-_MULTIPROCESSORS, _CLOCK, _MEMORY_CLOCK, _BUS_WIDTH = 16, 13, 36, 37  # CU_DEVICE_ATTRIBUTE_...; clocks in kHz, width in bits
-_NARROW = ((7, 5), (8, 0))  # 64 lanes of float32 a multiprocessor; all others that we know have 128
 
 
 class CudaUnavailableError(RuntimeError):
@@ -96,19 +93,6 @@ def gpu_present() -> bool:
     except CudaUnavailableError:
         return False
     return True
-
-
-def gpu_peaks() -> tuple[float, float]:
-    """(float32 operations, bytes) a second that the first GPU can do at most, by the clocks and widths that its driver tells.
-
-    An operation is half a multiply-add, without tensor cores; memory answers twice a clock. Infinite where a clock is not told.
-    """
-    gpu, driver = require_gpu()[0], _driver()
-    handle = _number(driver.cuDeviceGet, 0)
-    told = [_number(driver.cuDeviceGetAttribute, a, handle) for a in (_MULTIPROCESSORS, _CLOCK, _MEMORY_CLOCK, _BUS_WIDTH)]
-    multiprocessors, clock, memory_clock, width = told
-    lanes = multiprocessors * (64 if gpu.capability in _NARROW else 128)
-    return 2e3 * lanes * clock or float("inf"), 2e3 * memory_clock * width / 8 or float("inf")
 
 
 def _driver() -> ctypes.CDLL:

@@ -12,6 +12,7 @@ of the block's grid has the rows 4i .. 4i+3 of every group of 4*thread_grid[0] r
 read neighbouring 16 bytes, so no bank is asked twice.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
 from typing import Any, NamedTuple
@@ -98,7 +99,9 @@ def copies(tile: Tile, extent: int, wide: bool, across: bool) -> Copies:
 FULL_GPU = 256
 """Blocks that fill a large GPU: about two for each of its multiprocessors."""
 
-TILES = {
+Tiles = Mapping[int, tuple[Tile, ...]]
+
+TILES: Tiles = {
     16: (Tile(64, 16, 16, 4, 4, (112, 160)),),
     32: (Tile(128, 32, 16, 8, 4, (128, 168)), Tile(32, 32, 16, 4, 4, (96, 128))),
     1 << 32: (Tile(128, 64, 16, 8, 8, (168, 216)), Tile(64, 64, 16, 8, 4, (120, 144)), Tile(32, 32, 16, 4, 4, (96, 128))),
@@ -106,12 +109,12 @@ TILES = {
 """For products of up to so many columns: tiles from the largest, which reads least, to the smallest."""
 
 
-def tile_for(rows: int, columns: int, products: int = 1, parts: int = 1) -> Tile:
-    """The largest tile that is not half empty and still fills the GPU, else the smallest.
+def tile_for(rows: int, columns: int, products: int = 1, parts: int = 1, table: Tiles | None = None) -> Tile:
+    """The largest tile that is not half empty and still fills the GPU, else the smallest; of TILES or another table.
 
     `products` such products run at once; their sums may be cut into `parts`.
     """
-    tiles = next(tiles for limit, tiles in TILES.items() if columns <= limit)
+    tiles = next(tiles for limit, tiles in (table or TILES).items() if columns <= limit)
     fitting = (t for t in tiles if t.rows < 2 * rows and products * parts * t.blocks(rows, columns) >= FULL_GPU)
     return next(fitting, tiles[-1])
 

@@ -29,18 +29,24 @@ class CudaKernel:
     threads    threads of a block, which the compiler may rely on
     registers  the budget that the compile gates hold it to, on every target
     allow_f64  why it may use float64 instructions; empty for the others, which may not
+    oldest     the first of TARGETS that has all of its instructions
+    blocks     that a multiprocessor must be able to hold, where that is to decide how many registers a thread gets rather than
+               the compiler, which would spill a few for one block more
     entry      what it is called in PTX, and by profilers
     """
 
     registry: dict[str, "CudaKernel"] = {}
 
     def __init__(
-        self, function: Callable[..., None], signature: str, threads: int, registers: int, variant: str, allow_f64: str = ""
-    ):
+        self, function: Callable[..., None], signature: str, threads: int, registers: int, variant: str, allow_f64: str = "",
+        oldest: str = TARGETS[0], blocks: int = 0,
+    ):  # fmt: skip
         self.function = function
         self.types = tuple(word.strip() for word in signature.split(","))
         self.threads, self.registers, self.allow_f64 = threads, registers, allow_f64
-        module = function.__module__.split(".")[-2]
+        self.targets, self.blocks = TARGETS[TARGETS.index(oldest) :], blocks
+        # The op's folder; of a kernel from elsewhere, its module.
+        module = function.__module__.split(".")[-2:][0]
         self.name = f"{module}.{function.__name__}" + (f"[{variant}]" if variant else "")
         self.entry = re.sub(r"\W+", "_", self.name).strip("_")
         self.__doc__ = function.__doc__
@@ -58,18 +64,20 @@ class CudaKernel:
         from numba import cuda
 
         signature = tuple(_numba_type(word) for word in self.types)
+        bounds = (self.threads, self.blocks) if self.blocks else self.threads
         with toolkit_errors():
-            ptx, _ = cuda.compile_ptx(self.function, signature, cc=OLDEST, launch_bounds=self.threads)
+            ptx, _ = cuda.compile_ptx(self.function, signature, cc=OLDEST, launch_bounds=bounds)
         text = _tidy(str(ptx), self.entry)
         keep(file, text)
         return text
 
 
 def kernel(
-    signature: str, *, threads: int, registers: int, variant: str = "", allow_f64: str = ""
+    signature: str, *, threads: int, registers: int, variant: str = "", allow_f64: str = "", oldest: str = TARGETS[0],
+    blocks: int = 0,
 ) -> Callable[[Callable[..., None]], CudaKernel]:
     """Decorator: a function of addresses and numbers becomes a CudaKernel. `variant` tells a factory's products apart."""
-    return lambda function: CudaKernel(function, signature, threads, registers, variant, allow_f64)
+    return lambda function: CudaKernel(function, signature, threads, registers, variant, allow_f64, oldest, blocks)
 
 
 def _tidy(ptx: str, entry: str) -> str:

@@ -2,13 +2,16 @@
 
     CudaStorage   device memory that outlives a program
     CudaSlot      a cell in device memory that holds the address of the device's copy of a host array
-    CudaPlan      launch while it is built; finalize places tensors and resolves arguments; run
+    Table         an argument: numbers and addresses in device memory, for kernels that do the same to many tensors
+    CudaPlan      `launch` and `add` while it is built; finalize fuses works, launches them, places tensors and resolves
+                  arguments; run
 
-Layout is plain C order, channels last. A launch's arguments are numbers and tensors; a tensor stands for its address, an
-external one for the address of its cell.
+Layout is plain C order, channels last. A launch's arguments are numbers, tensors and tables; a tensor stands for its address,
+an external one for the address of its cell.
 """
 
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from typing import Any
 from weakref import WeakValueDictionary
 
@@ -20,6 +23,7 @@ from ..memory import Block, place
 from ..plan import Launch, LaunchList
 from .interface import Call, Device
 from .kernel import CudaKernel
+from .works import Rule, Work, Works
 
 
 class CudaStorage:
@@ -105,15 +109,66 @@ class CudaSlot:
         self.bound[self.first : self.first + batch_size] = self.copy.read()
 
 
-class CudaPlan(LaunchList):
-    """See the module's docstring."""
+@dataclass(eq=False)
+class Table:
+    """Words of 64 bits in device memory, written once when a plan is finalized: numbers, and tensors as their addresses."""
 
-    def __init__(self, batch_size: int, device: Device):
+    words: Sequence[Tensor | int | None]
+
+    @property
+    def tensors(self) -> tuple[Tensor, ...]:
+        """The tensors in it."""
+        return tuple(word for word in self.words if isinstance(word, Tensor))
+
+
+def float_bits(number: float) -> int:
+    """A float32 as a word of a table."""
+    return int(np.float32(number).view(np.uint32))
+
+
+@dataclass(eq=False)
+class KernelLaunch:
+    """The work of one kernel."""
+
+    kernel: CudaKernel
+    grid: tuple[int, int, int]
+    block: tuple[int, int, int]
+    arguments: tuple[Any, ...]
+    writes: tuple[Tensor, ...]
+    shared_bytes: int
+
+    @property
+    def reads(self) -> tuple[Tensor, ...]:
+        """The tensors among the arguments, and in tables, that are not written."""
+        touched = [t for a in self.arguments for t in (a.tensors if isinstance(a, Table) else (a,)) if isinstance(t, Tensor)]
+        return tuple(t for t in touched if t not in self.writes)
+
+    def launch(self, plan: "CudaPlan") -> None:
+        """Append it."""
+        plan.append(Launch(self.kernel.name, 0, self.reads, self.writes, self, "grid", flops=plan.flops))
+
+
+class CudaPlan(LaunchList):
+    """See the module's docstring. `rules` fuse works before they are launched."""
+
+    def __init__(self, batch_size: int, device: Device, rules: Sequence[Rule] = (), precision: str = "float32"):
         super().__init__(batch_size)
-        self.device = device
+        self.device, self.rules, self.precision = device, rules, precision
+        self.works = Works()
         self.calls: list[Call] = []
         self.replay: Callable[[], None] | None = None
         self.runs = 0
+        self._launching: int | None = None
+        self.flops: int | None = None
+
+    @property
+    def step(self) -> int:
+        """The program step that asks for works, or whose works are being launched."""
+        return len(self.labels) - 1 if self._launching is None else self._launching
+
+    def add(self, work: Work) -> None:
+        """Append a work."""
+        self.works.add(self.step, work)
 
     def launch(
         self,
@@ -126,14 +181,43 @@ class CudaPlan(LaunchList):
         shared_bytes: int = 0,
     ) -> None:
         """Append a kernel launch. Tensors among the arguments are read unless listed in `writes`; None is address 0."""
-        touched = tuple(a for a in arguments if isinstance(a, Tensor))
         written = tuple(t for t in writes if t is not None)
-        payload = (kernel, _three(grid), _three(block or (kernel.threads,)), tuple(arguments), shared_bytes)
-        self.append(Launch(kernel.name, 0, tuple(t for t in touched if t not in written), written, payload, "grid"))
+        work = KernelLaunch(kernel, _three(grid), _three(block or (kernel.threads,)), tuple(arguments), written, shared_bytes)
+        if self._launching is None:
+            self.add(work)
+        else:
+            work.launch(self)
+
+    def zeroed(self, name: str, count: int) -> Tensor:
+        """Words of 32 bits, 0 before the first launch, that no other tensor shares memory with."""
+        storage = CudaStorage(self.device, (count,), np.uint32, name)
+        return Tensor(name, (count,), storage.dtype, "plain", storage)
 
     def finalize(self) -> None:
-        """Place every tensor in one arena and resolve every launch's arguments."""
-        blocks = {t: Block(max(1, t.nbytes), first, last) for t, (first, last) in self.lifetimes().items()}
+        """Fuse and launch the works, place every tensor in one arena, and resolve every launch's arguments."""
+        made = [(t, step) for step, work in self.works.entries for t in work.writes]
+        for rule in self.rules:
+            rule(self.works)
+        for step, work in self.works.entries:
+            self._launching, self.flops = step, getattr(work, "flops", None)
+            work.launch(self)
+        self._place(made)
+        external = {t for launch in self.launches for t in (*launch.reads, *launch.writes) if t.kind == "external"}
+        outputs = {t for launch in self.launches for t in launch.writes if t.kind == "external"}
+        self.inputs = [t.storage for t in external - outputs]
+        self.outputs = [t.storage for t in outputs]
+        self.tables: list[CudaStorage] = []
+        self.calls = [self._call(launch) for launch in self.launches]
+
+    def _place(self, made: Sequence[tuple[Tensor, int]]) -> None:
+        lives = self.lifetimes()
+        for tensor, step in made:
+            # Whoever goes through the program step by step finds the tensor in the step that asked for it.
+            tensor = self.works.root(tensor)
+            if tensor in lives:
+                first, last = lives[tensor]
+                lives[tensor] = first, max([last, *(i for i, launch in enumerate(self.launches) if launch.step <= step)])
+        blocks = {t: Block(max(1, t.nbytes), first, last) for t, (first, last) in lives.items()}
         self.size = place(blocks.values())
         if self.device.isolates:
             self.arenas = {t: CudaStorage(self.device, t.shape, t.dtype, t.name, zeroed=False) for t in blocks}
@@ -141,11 +225,15 @@ class CudaPlan(LaunchList):
         else:
             self.arena = self._arena()
             self.places = {tensor: self.arena.address + block.offset for tensor, block in blocks.items()}
-        external = {t for launch in self.launches for t in (*launch.reads, *launch.writes) if t.kind == "external"}
-        outputs = {t for launch in self.launches for t in launch.writes if t.kind == "external"}
-        self.inputs = [t.storage for t in external - outputs]
-        self.outputs = [t.storage for t in outputs]
-        self.calls = [self._call(launch) for launch in self.launches]
+
+    def lifetimes(self) -> dict[Tensor, tuple[int, int]]:
+        """First and last launch that touches each tensor of the plan's own; views count as what they are views of."""
+        lives: dict[Tensor, tuple[int, int]] = {}
+        for tensor, (first, last) in super().lifetimes().items():
+            root = self.works.root(tensor)
+            begin, end = lives.get(root, (first, last))
+            lives[root] = min(begin, first), max(end, last)
+        return lives
 
     def _arena(self) -> CudaStorage:
         try:
@@ -157,14 +245,26 @@ class CudaPlan(LaunchList):
             raise MemoryError(f"{error}; batches of {self.batch_size} are too large here: {advice}") from error
 
     def _call(self, launch: Launch) -> Call:
-        kernel, grid, block, arguments, shared_bytes = launch.payload
-        values = tuple(self.address(a) if a is None or isinstance(a, Tensor) else a for a in arguments)
-        return Call(kernel, grid, block, values, shared_bytes, self.labels[launch.step])
+        work: KernelLaunch = launch.payload
+        values = tuple(self._value(argument) for argument in work.arguments)
+        return Call(work.kernel, work.grid, work.block, values, work.shared_bytes, self.labels[launch.step])
+
+    def _value(self, argument: Any) -> Any:
+        if argument is None or isinstance(argument, Tensor):
+            return self.address(argument)
+        if not isinstance(argument, Table):
+            return argument
+        words = [word if isinstance(word, int) else self.address(word) for word in argument.words]
+        table = CudaStorage(self.device, (len(words),), np.int64, "a table")
+        table.write(np.array(words, np.int64))
+        self.tables.append(table)
+        return table.address
 
     def address(self, tensor: Tensor | None) -> int:
         """Device address of a tensor; of its cell if it is external; 0 for None."""
         if tensor is None:
             return 0
+        tensor = self.works.root(tensor)
         return int(tensor.storage.address) if tensor.storage is not None else self.places[tensor]
 
     def run(self) -> None:
@@ -200,7 +300,10 @@ class CudaPlan(LaunchList):
         return run
 
     def read(self, tensor: Tensor) -> NDArray[Any]:
-        """The values of a tensor, as they are in memory now."""
+        """The values of a tensor, as they are in memory now; none of one that fusion left out."""
+        root = self.works.root(tensor)
+        if root.storage is None and root not in self.places:
+            return np.empty(0, tensor.dtype)
         return self.device.download(self.address(tensor), tensor.shape, tensor.dtype)
 
     def memory(self) -> int:
@@ -211,9 +314,9 @@ class CudaPlan(LaunchList):
         """One line a launch of a program step: kernel, grid, block, and where its results lie."""
         lines = []
         for i in self.launches_of(step):
-            kernel, grid, block, _, shared = self.launches[i].payload
+            work: KernelLaunch = self.launches[i].payload
             where = ", ".join(self._where(t) for t in self.launches[i].writes)
-            lines.append(f"{kernel.name} grid {grid} block {block} shared {shared} -> {where}")
+            lines.append(f"{work.kernel.name} grid {work.grid} block {work.block} shared {work.shared_bytes} -> {where}")
         return lines
 
     def _where(self, tensor: Tensor) -> str:

@@ -9,6 +9,7 @@ from numba.cuda.types import float32, uint32
 from ..api import Scalars
 from ..device.kernel import CudaKernel, kernel
 from ..device.tiles import elementwise_grid, quad_grid
+from ..device.works import op
 from ..ptx import inlined, load_quad, store_quad
 from ..random.cuda import normal, philox
 from ..random.reference import uniform_limit
@@ -18,10 +19,23 @@ SEED, STEP = 2 * Scalars.SEED, 2 * Scalars.STEP
 """Where the numbers begin in the scalars buffer, in words of 32 bits."""
 
 
+@op("dropout_forward", "y")
 def dropout_forward(
     plan: Any, x: Any, scalars: Any, y: Any, *, rate: float, op_id: int, by_channel: bool = False
 ) -> None:
     """y = x / (1 - rate) where u >= rate, else 0."""
+    _launch(plan, x, scalars, y, rate, op_id, by_channel)
+
+
+@op("dropout_backward", "dx")
+def dropout_backward(
+    plan: Any, dy: Any, scalars: Any, dx: Any, *, rate: float, op_id: int, by_channel: bool = False
+) -> None:
+    """dx = dy / (1 - rate) where u >= rate, else 0."""
+    _launch(plan, dy, scalars, dx, rate, op_id, by_channel)
+
+
+def _launch(plan: Any, x: Any, scalars: Any, y: Any, rate: float, op_id: int, by_channel: bool) -> None:
     numbers = (uniform_limit(rate), 1 / (1 - rate), op_id % (1 << 32), x.size)
     if not by_channel:
         plan.launch(dropout_kernel(), quad_grid(x.size, THREADS), (x, scalars, y, *numbers), writes=(y,))
@@ -29,13 +43,6 @@ def dropout_forward(
     channels, grid = x.shape[-1], elementwise_grid(x.size, THREADS)
     arguments = (x, scalars, y, *numbers, channels, x.size // x.shape[0])
     plan.launch(dropout_by_channel_kernel(), grid, arguments, writes=(y,))
-
-
-def dropout_backward(
-    plan: Any, dy: Any, scalars: Any, dx: Any, *, rate: float, op_id: int, by_channel: bool = False
-) -> None:
-    """dx = dy / (1 - rate) where u >= rate, else 0."""
-    dropout_forward(plan, dy, scalars, dx, rate=rate, op_id=op_id, by_channel=by_channel)
 
 
 def gaussian_noise(

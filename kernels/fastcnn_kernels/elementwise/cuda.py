@@ -17,6 +17,7 @@ from numba.cuda.types import float32, uint32
 from ..device.functions import FUNCTIONS
 from ..device.kernel import CudaKernel, kernel
 from ..device.tiles import quad_grid
+from ..device.works import op
 from ..ptx import inlined, load_quad, store_quad
 
 THREADS = 256
@@ -47,6 +48,7 @@ def binary_backward(plan: Any, a: Any, b: Any, dy: Any, da: Any, db: Any, *, fun
     plan.launch(chosen, quad_grid(dy.size, THREADS), (a, b, dy, da, db, dy.size), writes=(da, db))
 
 
+@op("affine", "y")
 def affine(plan: Any, x: Any, y: Any, *, scale: float, offset: float = 0.0) -> None:
     """y = scale * x + offset."""
     plan.launch(affine_kernel(), quad_grid(x.size, THREADS), (x, y, scale, offset, x.size), writes=(y,))

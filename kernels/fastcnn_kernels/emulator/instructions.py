@@ -501,13 +501,15 @@ def _atom(e: Emitter, i: Instruction) -> None:
     e.line(
         f"{found} = wave.{_space(i)}_space.atomic(lanes, {i.index}, {offset}, {i.dtype}, {operation!r}, ({values},))"
     )
+    if i.has("acq_rel") and i.has("global"):
+        e.line(f"wave.meet(lanes, {offset})")
     if target != "_":
         e.set(target, found, i.dtype)
 
 
 @rule("membar", "fence", allows="gl cta sys gpu sc acq_rel acquire release cluster")
 def _fence(e: Emitter, i: Instruction) -> None:
-    """Memory is always up to date here; what orders threads is barriers alone (see races.py)."""
+    """Memory is always up to date here; what orders threads is barriers and atomics with .acq_rel (see races.py)."""
 
 
 @rule("cp", allows="async shared global cta ca cg commit_group wait_group wait_all")

@@ -7,7 +7,9 @@
 Lanes run in lock step here, so a missing barrier would go unnoticed: results are right by accident. Therefore every
 access is compared with the earlier ones to the same bytes. Two accesses conflict if they come from different lanes,
 one of them writes (atomics do not conflict with one another), and nothing lies between them: bar.sync for lanes of
-a block, bar.warp.sync or bar.sync for lanes of a warp, nothing at all for lanes of different blocks of a launch.
+a block, bar.warp.sync or bar.sync for lanes of a warp. For lanes of different blocks of a launch it is an atomic on the
+same address with .acq_rel: what a block did before the barrier that came before its atomic is then known to the blocks whose
+atomics come later (PTX ISA, 8.10, "Causality order").
 Two lanes that write the same bytes conflict even if they write the same value.
 
 One number records an access: tick (20 bits) | scope (2) | lane (28) | instruction (13). The tick says when, by the
@@ -185,7 +187,34 @@ class GlobalRaceTable(RaceTable):
 
     Most memory is only read, by many lanes. So reads are kept in a table of their own, as (block + 1) << 13 |
     instruction, negative once several blocks have read, and compared with the writes of other blocks only.
+
+    `known[b][a]` is the tick up to which block b knows what block a did, `released` the same by address of an atomic.
     """
+
+    def __init__(self, nbytes: int, grain: int) -> None:
+        super().__init__(nbytes, grain)
+        self.known: dict[int, dict[int, int]] = {}
+        self.released: dict[int, dict[int, int]] = {}
+
+    def meet(self, clock: Clock, lanes: Lanes, offset: Array) -> None:
+        """Atomics that acquire and release, one lane after the other."""
+        for block, row, address in np.broadcast(lanes.block_keys >> _SITE_BITS, lanes.row, offset):
+            own = int(block) - 1
+            known = self.known.setdefault(own, {})
+            known.update(self.released.get(int(address), {}))
+            known[own] = int(clock.blocks[row])
+            self.released.setdefault(int(address), {}).update(known)
+
+    def _known(self, old: Array, key: Array) -> Array:
+        """Whether the block of the new access knows of the old one."""
+        blocks = [(entries & _LANE_MASK) >> (_SITE_BITS + THREAD_BITS) for entries in (old, key)]
+        ticks, several = old >> _TICK_SHIFT, (old >> _SCOPE_SHIFT) & 3
+        limits = np.zeros(np.broadcast(*blocks).shape, np.int64)
+        pairs = np.stack(np.broadcast_arrays(*blocks), -1).reshape(-1, 2)
+        unique, where = np.unique(pairs, axis=0, return_inverse=True)
+        found = np.array([self.known.get(int(now), {}).get(int(then), 0) for then, now in unique])
+        limits = found[where].reshape(limits.shape)
+        return (ticks < limits) & (several < 3)
 
     def _entry(self, lanes: Lanes, place: Array) -> Array:
         return place
@@ -198,7 +227,13 @@ class GlobalRaceTable(RaceTable):
 
     def _check(self, earlier: str, clock: Clock, lanes: Lanes, entry: Array, key: Array) -> None:
         if earlier != READ:
-            super()._check(earlier, clock, lanes, entry, key)
+            old = self.tables[earlier].take(entry)
+            if self._maybe_unordered(old, clock, lanes):
+                unordered = _unordered(old, clock, lanes, key) > 0
+                if self.known and unordered.any():
+                    unordered &= ~self._known(old, key)
+                if unordered.any():
+                    raise _conflict(unordered, earlier, old)
             return
         old = self.tables[READ].take(entry)
         foreign = (old != 0) & ((old ^ lanes.block_keys) >> _SITE_BITS != 0)

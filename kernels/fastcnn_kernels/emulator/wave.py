@@ -117,6 +117,11 @@ class Wave:
 
     # instructions
 
+    def meet(self, lanes: Lanes, offset: Array) -> None:
+        """Lanes have met at addresses in global memory, by an atomic that acquires and releases."""
+        if self.launch.global_races is not None:
+            self.launch.global_races.meet(self.clock, lanes, offset)
+
     def require_divisor(self, lanes: Lanes, at: int, divisor: Array) -> None:
         """ExecutionError where an integer divisor is 0: the hardware's result is undefined."""
         if not divisor.all():

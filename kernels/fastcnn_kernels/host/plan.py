@@ -23,6 +23,7 @@ import math
 import os
 import struct
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -377,6 +378,12 @@ class CpuPlan(LaunchList):
         self._prepare(stepwise=True)
         segments = np.tile(self._table(self._ranges(step)), (times, 1))
         return lambda: self._walk(segments)
+
+    def pieces(self, step: int) -> list[tuple[list[Launch], Callable[[], None]]]:
+        """The launches of one program step as they run together, each with a function that runs them and nothing else, on what
+        the last run step by step left in memory. Its preparations are made here, until the plan runs in another way."""
+        self._prepare(stepwise=True)
+        return [(self.launches[a:b], partial(self._walk, self._table([(a, b)]))) for a, b in self._ranges(step)]
 
     def _prepare(self, stepwise: bool) -> None:
         self._check_process()

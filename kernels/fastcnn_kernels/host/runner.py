@@ -34,7 +34,8 @@ class kernel:  # noqa: N801
 
     def __init__(self, function: Any):
         self.function = function
-        self.name = f"{function.__module__.split('.')[-2]}.{function.__name__.strip('_')}"
+        # The op's folder; of a kernel from elsewhere, its module.
+        self.name = f"{function.__module__.split('.')[-2:][0]}.{function.__name__.strip('_')}"
         self.__doc__ = function.__doc__
         self._compiled: Any = None
         kernel.registry.append(self)

@@ -18,6 +18,7 @@ from numba.cuda.types import float32, float64, int32, uint32
 from ..api import Scalars
 from ..device.kernel import CudaKernel, kernel
 from ..device.reduction import THREADS, WARP, lanes_for, row_of, rows_grid, sum_rows, total_of
+from ..device.works import op
 from ..ptx import inlined
 
 STEP, NONFINITE = Scalars.STEP, Scalars.NONFINITE
@@ -25,6 +26,7 @@ REASON = "totals are float64: one thread adds one number to each"
 NOBODY = 0xFFFFFFFF
 
 
+@op("weighted_loss", "dloss", "accumulator", "scalars")
 def weighted_loss(
     plan: Any, loss: Any, weight: Any, dloss: Any, accumulator: Any, scalars: Any, *, scale: float
 ) -> None:
@@ -33,6 +35,7 @@ def weighted_loss(
     plan.launch(weighted_loss_kernel(dloss is not None), 1, arguments, writes=(dloss, accumulator, scalars))
 
 
+@op("accuracy", "accumulator")
 def accuracy(plan: Any, y: Any, labels: Any, weight: Any, accumulator: Any, *, form: str) -> None:
     """Accumulate weight * hit, and weight."""
     samples, hits = y.shape[0], plan.scratch("hits", y.shape[:1])
@@ -65,7 +68,7 @@ def _accumulate(plan: Any, values: Any, weight: Any, accumulator: Any, positions
 
 
 @inlined
-def _add(high, low, value):
+def two_sum(high, low, value):
     """(high, low) + value: high is the rounded sum, low gathers what rounding lost (Knuth's two-sum, 1969)."""
     total = high + value
     part = total - high
@@ -73,7 +76,7 @@ def _add(high, low, value):
 
 
 @inlined
-def _sum_block(high, low):
+def sum_block(high, low):
     """The sum of (high, low) of all threads, in thread 0: halves of the block are added until one thread is left."""
     highs, lows = cuda.shared.array(THREADS, float32), cuda.shared.array(THREADS, float32)
     thread, half = uint32(cuda.threadIdx.x), uint32(THREADS // 2)
@@ -82,14 +85,14 @@ def _sum_block(high, low):
         cuda.syncthreads()
         if thread < half:
             other = uint32(thread + half)
-            high, low = _add(high, low + lows[other], highs[other])
+            high, low = two_sum(high, low + lows[other], highs[other])
             highs[thread], lows[thread] = high, low
         half = uint32(half >> 1)
     return high, low
 
 
 @inlined
-def _widened(high, low):
+def widened(high, low):
     """The float64 of a sum. Of one that is not finite `low` says nothing."""
     return float64(high) + float64(low) if high - high == float32(0) else float64(high)
 
@@ -107,13 +110,13 @@ def weighted_loss_kernel(with_gradient: bool) -> CudaKernel:
         """
         high, low, i = float32(0), float32(0), uint32(cuda.threadIdx.x)
         while i < n:
-            high, low = _add(high, low, libdevice.fmul_rn(weight[i], loss[i]))
+            high, low = two_sum(high, low, libdevice.fmul_rn(weight[i], loss[i]))
             if with_gradient:
                 dloss[i] = share * weight[i]
             i = uint32(i + THREADS)
-        high, low = _sum_block(high, low)
+        high, low = sum_block(high, low)
         if cuda.threadIdx.x == 0:
-            accumulator[0] += _widened(high, low)
+            accumulator[0] += widened(high, low)
             accumulator[1] += float64(n)
             # inf - inf and nan - nan are nan, which equals nothing.
             if high - high != float32(0) and scalars[NONFINITE] == 0:
@@ -132,14 +135,14 @@ def accumulate_kernel() -> CudaKernel:
         high, low, weights, lost = float32(0), float32(0), float32(0), float32(0)
         i = uint32(cuda.threadIdx.x)
         while i < n:
-            high, low = _add(high, low, libdevice.fmul_rn(weight[i], values[i]))
-            weights, lost = _add(weights, lost, weight[i])
+            high, low = two_sum(high, low, libdevice.fmul_rn(weight[i], values[i]))
+            weights, lost = two_sum(weights, lost, weight[i])
             i = uint32(i + THREADS)
-        high, low = _sum_block(high, low)
-        weights, lost = _sum_block(weights, lost)
+        high, low = sum_block(high, low)
+        weights, lost = sum_block(weights, lost)
         if cuda.threadIdx.x == 0:
-            accumulator[0] += _widened(high, low)
-            accumulator[1] += float64(positions) * _widened(weights, lost)
+            accumulator[0] += widened(high, low)
+            accumulator[1] += float64(positions) * widened(weights, lost)
 
     return accumulate
 
@@ -148,7 +151,7 @@ def accumulate_kernel() -> CudaKernel:
 
 
 @cache
-def _winner_of(lanes: int) -> Any:
+def winner_of(lanes: int) -> Any:
     """winner(values, i, end, first): the place in the row of its largest element, the first of equal ones; at most a warp
     of lanes."""
 
@@ -175,7 +178,7 @@ def _winner_of(lanes: int) -> Any:
 @cache
 def hits_kernel(lanes: int, sparse: bool) -> CudaKernel:
     """The kernel for rows that `lanes` threads share, and one kind of labels."""
-    place, winner, mask = row_of(lanes), _winner_of(lanes), lanes - 1
+    place, winner, mask = row_of(lanes), winner_of(lanes), lanes - 1
     variant = ",".join([str(lanes), *["sparse"] * sparse])
 
     @kernel(f"f32*, {'i32*' if sparse else 'f32*'}, f32*, u32, u32", threads=THREADS, registers=40, variant=variant)

@@ -1,6 +1,6 @@
 """Reshape, concatenation and the mean of a sample on the GPU. In C order each of the first two copies runs of rows.
 
-    reshape                 one row; reshape_parameters the same
+    reshape                 a view, or one row; reshape_parameters the same
     concatenate_forward     a launch an input: its runs go to every row of y
     concatenate_backward    a run of every row of dy
     mean_forward, mean_backward
@@ -17,6 +17,7 @@ from numba.cuda.types import uint32
 from ..device.kernel import CudaKernel, kernel
 from ..device.reduction import sum_rows
 from ..device.tiles import ceil_div, elementwise_grid
+from ..device.works import View
 from ..ptx import load_quad, store_quad
 
 THREADS = 256
@@ -24,7 +25,7 @@ THREADS = 256
 
 def reshape(plan: Any, x: Any, y: Any) -> None:
     """y = x's elements in C order, in y's shape."""
-    _copy(plan, x, y, rows=1, width=x.size)
+    plan.add(View(x, y, lambda plan, x, y: _copy(plan, x, y, rows=1, width=x.size)))
 
 
 def reshape_parameters(plan: Any, x: Any, y: Any) -> None:

@@ -18,6 +18,7 @@ from numba.cuda.types import float32, uint32
 from ..device.kernel import CudaKernel, kernel
 from ..device.reduction import THREADS, lanes_for, largest_of, row_of, rows_grid, sum_rows, total_of
 from ..device.tiles import elementwise_grid
+from ..device.works import op
 from ..ptx import inlined
 
 LEAST, MOST = 1e-7, 1 - 1e-7
@@ -36,26 +37,28 @@ def softmax_backward(plan: Any, y: Any, dy: Any, dx: Any) -> None:
     plan.launch(softmax_backward_kernel(lanes), rows_grid(rows, lanes), (y, dy, dx, rows, y.shape[-1]), writes=(dx,))
 
 
+@op("softmax_crossentropy_forward", "y", "loss")
 def softmax_crossentropy_forward(plan: Any, x: Any, labels: Any, y: Any, loss: Any) -> None:
     """y = softmax(x); loss[n] = mean over positions of -sum t log y."""
     rows, lanes = _rows(x)
     losses = _losses(plan, loss, rows)
-    chosen = softmax_crossentropy_forward_kernel(lanes, _sparse(labels))
+    chosen = softmax_crossentropy_forward_kernel(lanes, is_sparse(labels))
     plan.launch(chosen, rows_grid(rows, lanes), (x, labels, y, losses, rows, x.shape[-1]), writes=(y, losses))
     _mean(plan, losses, loss)
 
 
+@op("softmax_crossentropy_backward", "dx")
 def softmax_crossentropy_backward(plan: Any, y: Any, labels: Any, dloss: Any, dx: Any) -> None:
     """dx = dloss / positions * (y * sum t - t)."""
     _, lanes = _rows(y)
-    _backward(plan, softmax_crossentropy_backward_kernel(lanes, _sparse(labels)), y, labels, dloss, dx)
+    _backward(plan, softmax_crossentropy_backward_kernel(lanes, is_sparse(labels)), y, labels, dloss, dx)
 
 
 def crossentropy_forward(plan: Any, y: Any, labels: Any, loss: Any, *, focus: float = 0.0) -> None:
     """loss[n] = mean over positions of -sum t (1 - p)^focus log p, p = clip(y / sum y)."""
     rows, lanes = _rows(y)
     losses = _losses(plan, loss, rows)
-    chosen = crossentropy_forward_kernel(lanes, _sparse(labels), focus != 0)
+    chosen = crossentropy_forward_kernel(lanes, is_sparse(labels), focus != 0)
     plan.launch(chosen, rows_grid(rows, lanes), (y, labels, losses, rows, y.shape[-1], focus), writes=(losses,))
     _mean(plan, losses, loss)
 
@@ -63,7 +66,7 @@ def crossentropy_forward(plan: Any, y: Any, labels: Any, loss: Any, *, focus: fl
 def crossentropy_backward(plan: Any, y: Any, labels: Any, dloss: Any, dy: Any, *, focus: float = 0.0) -> None:
     """Gradient of crossentropy_forward."""
     _, lanes = _rows(y)
-    chosen = crossentropy_backward_kernel(lanes, _sparse(labels), focus != 0)
+    chosen = crossentropy_backward_kernel(lanes, is_sparse(labels), focus != 0)
     _backward(plan, chosen, y, labels, dloss, dy, focus)
 
 
@@ -98,7 +101,8 @@ def _rows(x: Any) -> tuple[int, int]:
     return x.size // x.shape[-1], lanes_for(x.shape[-1])
 
 
-def _sparse(labels: Any) -> bool:
+def is_sparse(labels: Any) -> bool:
+    """Whether labels are class numbers."""
     return labels.dtype.kind == "i"
 
 
@@ -129,7 +133,7 @@ def _elementwise(plan: Any, chosen: CudaKernel, y: Any, labels: Any, dloss: Any,
 
 
 @cache
-def _exponentials(lanes: int) -> Any:
+def exponentials_of(lanes: int) -> Any:
     """exponentials(x, y, i, end) -> (largest, total): y[j] = exp(x[j] - largest) in the thread's row, and their sum."""
     largest_across, total_across = largest_of(lanes), total_of(lanes)
 
@@ -150,7 +154,7 @@ def _exponentials(lanes: int) -> Any:
 
 
 @cache
-def _label(sparse: bool) -> Any:
+def label_of(sparse: bool) -> Any:
     """label(labels, row, i, first): t at element i of the row, whose first is `first`."""
 
     def number(labels, row, i, first):
@@ -178,7 +182,8 @@ def _variant(lanes: int, sparse: bool, focal: bool = False) -> str:
     return ",".join([str(lanes), *["sparse"] * sparse, *["focal"] * focal])
 
 
-def _labelled(signature: str, sparse: bool) -> str:
+def labelled(signature: str, sparse: bool) -> str:
+    """A kernel's signature with the type of labels."""
     return signature.replace("labels", "i32*" if sparse else "f32*")
 
 
@@ -188,7 +193,7 @@ def _labelled(signature: str, sparse: bool) -> str:
 @cache
 def softmax_forward_kernel(lanes: int) -> CudaKernel:
     """The kernel for rows that `lanes` threads share."""
-    place, exponentials = row_of(lanes), _exponentials(lanes)
+    place, exponentials = row_of(lanes), exponentials_of(lanes)
 
     @kernel("f32*, f32*, u32, u32", threads=THREADS, registers=48, variant=str(lanes))
     def softmax_forward(x, y, rows, C):
@@ -227,9 +232,9 @@ def softmax_backward_kernel(lanes: int) -> CudaKernel:
 @cache
 def softmax_crossentropy_forward_kernel(lanes: int, sparse: bool) -> CudaKernel:
     """The kernel for rows that `lanes` threads share, and one kind of labels."""
-    place, exponentials, total_across, mask = row_of(lanes), _exponentials(lanes), total_of(lanes), lanes - 1
-    label = _label(sparse)
-    signature = _labelled("f32*, labels, f32*, f32*, u32, u32", sparse)
+    place, exponentials, total_across, mask = row_of(lanes), exponentials_of(lanes), total_of(lanes), lanes - 1
+    label = label_of(sparse)
+    signature = labelled("f32*, labels, f32*, f32*, u32, u32", sparse)
 
     @kernel(signature, threads=THREADS, registers=56, variant=_variant(lanes, sparse))
     def softmax_crossentropy_forward(x, labels, y, losses, rows, C):
@@ -259,8 +264,8 @@ def softmax_crossentropy_forward_kernel(lanes: int, sparse: bool) -> CudaKernel:
 @cache
 def softmax_crossentropy_backward_kernel(lanes: int, sparse: bool) -> CudaKernel:
     """The kernel for rows that `lanes` threads share, and one kind of labels."""
-    place, total_across, label = row_of(lanes), total_of(lanes), _label(sparse)
-    signature = _labelled("f32*, labels, f32*, f32*, u32, u32, u32, f32", sparse)
+    place, total_across, label = row_of(lanes), total_of(lanes), label_of(sparse)
+    signature = labelled("f32*, labels, f32*, f32*, u32, u32, u32, f32", sparse)
 
     @kernel(signature, threads=THREADS, registers=48, variant=_variant(lanes, sparse))
     def softmax_crossentropy_backward(y, labels, dloss, dx, rows, C, positions, share):
@@ -284,8 +289,8 @@ def softmax_crossentropy_backward_kernel(lanes: int, sparse: bool) -> CudaKernel
 def crossentropy_forward_kernel(lanes: int, sparse: bool, focal: bool) -> CudaKernel:
     """The kernel for rows that `lanes` threads share, one kind of labels, and with or without a focus."""
     place, total_across, loss_across, mask = row_of(lanes), total_of(lanes), total_of(lanes), lanes - 1
-    label = _label(sparse)
-    signature = _labelled("f32*, labels, f32*, u32, u32, f32", sparse)
+    label = label_of(sparse)
+    signature = labelled("f32*, labels, f32*, u32, u32, f32", sparse)
 
     @kernel(signature, threads=THREADS, registers=48, variant=_variant(lanes, sparse, focal))
     def crossentropy_forward(y, labels, losses, rows, C, focus):
@@ -314,8 +319,8 @@ def crossentropy_forward_kernel(lanes: int, sparse: bool, focal: bool) -> CudaKe
 @cache
 def crossentropy_backward_kernel(lanes: int, sparse: bool, focal: bool) -> CudaKernel:
     """The kernel for rows that `lanes` threads share, one kind of labels, and with or without a focus."""
-    place, total_across, product_across, label = row_of(lanes), total_of(lanes), total_of(lanes), _label(sparse)
-    signature = _labelled("f32*, labels, f32*, f32*, u32, u32, u32, f32, f32", sparse)
+    place, total_across, product_across, label = row_of(lanes), total_of(lanes), total_of(lanes), label_of(sparse)
+    signature = labelled("f32*, labels, f32*, f32*, u32, u32, u32, f32, f32", sparse)
 
     @inlined
     def slope(p, t, focus):
