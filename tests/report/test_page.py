@@ -168,9 +168,9 @@ HEARS = """<script>addEventListener("message", event => { document.documentEleme
 @pytest.mark.parametrize("width", [500, 1200])
 @pytest.mark.parametrize("dark", [False, True])
 def test_a_browser_shows_it_without_errors_and_requests(report: Report, browser: str, tmp_path: Path, width: int, dark: bool):
-    """The page is watched by a script of the test's own, for which its policy is widened; whatever else the policy forbids is an
-    error in the console. Headless Chromium's windows are at least 500 pixels wide, so a phone
-    is a frame of 390 pixels in one."""
+    """The page is watched by a script of the test's own, for which its policy is widened; whatever else the policy
+    forbids is an error in the console. Headless Chromium's windows are at least 500 pixels wide, so a phone is a frame of 390
+    pixels in one."""
     watched = page.page(report).replace(page.POLICY, page.POLICY + "; script-src 'unsafe-inline'")
     (tmp_path / "report.html").write_text(watched.replace("</head>", SAYS + HEARS + "</head>"))
     phone = width == 500
