@@ -20,7 +20,7 @@ from .tables import Number
 WIDTH, HEIGHT = 360.0, 250.0
 LEFT, RIGHT, TOP, BOTTOM = 40.0, 10.0, 24.0, 38.0
 LARGEST_DOT, SMALLEST_DOT = 9.0, 2.5
-NAMED_DOTS = 3
+NAMED_DOTS, LETTER = 3, 6.0
 ROW = 42.0
 COLOURS = 5
 ROOF = 9
@@ -128,16 +128,20 @@ def roofline(device: Device) -> str:
 
 
 def _names(device: Device, x: Axis, y: Axis) -> str:
-    """The operations that take longest, named beside their dots, one below the other where they would meet."""
+    """The operations that take longest, named to the left of their dots or, where there is no room, to the right; one below the
+    other where they would meet."""
     longest = sorted((o for o in device.operations if o.flops), key=lambda o: -o.share)[:NAMED_DOTS]
     places = sorted((y(o.flops_per_second) + 4, x(o.intensity), f"{o.layer} {o.name.rpartition('_')[2]}") for o in longest)
     heights = [place[0] for place in places]
     for above, k in pairwise(range(len(heights))):
         heights[k] = max(heights[k], heights[above] + 13)
-    return "".join(
-        f'<text x="{at - 12:.1f}" y="{height:.1f}" text-anchor="end">{escape(name)}</text>'
-        for height, (_, at, name) in zip(heights, places, strict=True)
-    )
+    return "".join(_name(at, height, name) for height, (_, at, name) in zip(heights, places, strict=True))
+
+
+def _name(at: float, height: float, name: str) -> str:
+    left = at - 12 - LETTER * len(name) >= LEFT
+    place, anchor = (at - 12, "end") if left else (at + 12, "start")
+    return f'<text x="{place:.1f}" y="{height:.1f}" text-anchor="{anchor}">{escape(name)}</text>'
 
 
 def bars(title: str, rows: Sequence[tuple[str, Number, bool]]) -> str:

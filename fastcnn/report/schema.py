@@ -240,7 +240,7 @@ class Report:
     """One machine's report.
 
     created   local time, ISO 8601
-    command   makes it again
+    command   what was asked for, without where its files go
     seconds   that it took
     table     the tutorials' rows, and this machine's
     missing   what failed

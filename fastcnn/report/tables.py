@@ -138,8 +138,9 @@ def tutorials(report: Report) -> Table:
 
 
 def _row(row: Row) -> list[Cell]:
-    how = ("projected from " + row.projected if row.projected else "measured here") if row.here else ""
-    numbers: list[Cell] = [duration(row.seconds), shown(row.accuracy, accuracy)]
+    how = ("from " + row.projected if row.projected else "measured here") if row.here else ""
+    seconds: Cell = (duration(row.seconds), " projected") if row.projected else duration(row.seconds)
+    numbers: list[Cell] = [seconds, shown(row.accuracy, accuracy)]
     return [row.device, *numbers, how, row.network, count(row.batch_size), count(row.epochs)]
 
 
