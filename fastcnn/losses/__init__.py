@@ -49,8 +49,7 @@ _CLASSES: tuple[type[Loss], ...] = (
     BinaryFocalCrossentropy, KLDivergence, Hinge, SquaredHinge, CategoricalHinge, MeanSquaredError, MeanAbsoluteError,
     MeanAbsolutePercentageError, MeanSquaredLogarithmicError, Huber, LogCosh, Poisson, CosineSimilarity,
 )  # fmt: skip
-_NAMES: dict[str, type] = {
-    **{snake_case(cls.__name__): cls for cls in _CLASSES},
+_SHORT: dict[str, type[Loss]] = {
     "mse": MeanSquaredError,
     "mae": MeanAbsoluteError,
     "mape": MeanAbsolutePercentageError,
@@ -58,11 +57,16 @@ _NAMES: dict[str, type] = {
     "bce": BinaryCrossentropy,
     "kld": KLDivergence,
 }
+_NAMES: dict[str, type] = {
+    **{snake_case(cls.__name__): cls for cls in _CLASSES},
+    **_SHORT,
+}
 
 
 def get(identifier: Any) -> Loss:
     """The loss that a name, a class, a saved config, a function (y_true, y_pred) -> Value, or a loss itself stands for."""
-    found = registry.resolve("loss", identifier, _NAMES)
+    short = isinstance(identifier, str) and identifier.lower() in _SHORT
+    found = registry.resolve("loss", identifier.lower() if short else identifier, _NAMES)
     if isinstance(found, Loss):
         return found
     if callable(found):

@@ -8,7 +8,6 @@
     CategoricalHinge                                        one-hot labels
 """
 
-import math
 from typing import ClassVar
 
 import numpy as np
@@ -19,14 +18,16 @@ from ..utils.arguments import at_least_zero
 from .loss import (
     Array,
     Loss,
+    PointwiseLoss,
     Target,
+    as_sequence,
     class_numbers,
     classes,
-    finite,
-    in_unit_interval,
+    last_axis,
     one_hot,
+    row_sums,
     rows_of,
-    same_shape,
+    shares,
 )
 
 
@@ -56,7 +57,7 @@ class Crossentropy(Loss):
     def smoothed(self, y_true: Value, count: int) -> Value:
         """Labels that are less sure of themselves, for `count` answers."""
         share = self.label_smoothing
-        return y_true * (1.0 - share) + share / count if share else y_true
+        return ops.affine(y_true, 1.0 - share, share / count) if share else y_true
 
 
 class CategoricalCrossentropy(Crossentropy):
@@ -72,7 +73,7 @@ class CategoricalCrossentropy(Crossentropy):
         return one_hot(self.name, output_shape, labels)
 
 
-class CategoricalFocalCrossentropy(Crossentropy):
+class CategoricalFocalCrossentropy(CategoricalCrossentropy):
     """-alpha * sum over classes of t * (1 - p)^gamma * log p: what is right already counts less (Lin et al. 2017).
 
     alpha   a factor, by Keras's default 0.25
@@ -98,10 +99,6 @@ class CategoricalFocalCrossentropy(Crossentropy):
         """The loss of each sample, (N,)."""
         y_true = self.smoothed(y_true, classes(y_pred.shape))
         return self.alpha * ops.crossentropy(y_true, ops.softmax(y_pred) if self.from_logits else y_pred, self.gamma)
-
-    def target(self, output_shape: Shape, labels: Array) -> Target:
-        """One-hot rows of the prediction's shape."""
-        return one_hot(self.name, output_shape, labels)
 
 
 class SparseCategoricalCrossentropy(Loss):
@@ -147,10 +144,10 @@ class BinaryCrossentropy(Crossentropy):
 
     def target(self, output_shape: Shape, labels: Array) -> Target:
         """Labels in 0..1, of the prediction's shape."""
-        return _shares(self.name, output_shape, labels)
+        return shares(self.name, output_shape, labels)
 
 
-class BinaryFocalCrossentropy(Crossentropy):
+class BinaryFocalCrossentropy(BinaryCrossentropy):
     """The crossentropy of each output times (1 - probability of the true answer)^gamma (Lin et al. 2017).
 
     apply_class_balancing   yes counts alpha times, no 1 - alpha times
@@ -180,46 +177,32 @@ class BinaryFocalCrossentropy(Crossentropy):
         y_pred = ops.sigmoid(y_pred) if self.from_logits else y_pred
         return ops.pointwise_loss(self.smoothed(y_true, 2), y_pred, "focal", (self.gamma, *balance))
 
-    def target(self, output_shape: Shape, labels: Array) -> Target:
-        """Labels in 0..1, of the prediction's shape."""
-        return _shares(self.name, output_shape, labels)
 
-
-class KLDivergence(Loss):
+class KLDivergence(PointwiseLoss):
     """sum over classes of t * log(t / p), both limited to 1e-7 .. 1; labels are distributions t of the prediction's shape."""
 
-    def __init__(self, reduction: str = "sum_over_batch_size", name: str | None = None):
-        super().__init__(name, reduction)
+    function = "divergence"
 
     def call(self, y_true: Value, y_pred: Value) -> Value:
         """The loss of each sample, (N,)."""
-        return ops.pointwise_loss(y_true, y_pred, "divergence") * classes(y_pred.shape)
+        return super().call(y_true, y_pred) * classes(y_pred.shape)
 
     def target(self, output_shape: Shape, labels: Array) -> Target:
         """Shares in 0..1, of the prediction's shape."""
-        return _shares(self.name, output_shape, labels)
+        return shares(self.name, output_shape, labels)
 
 
-class Hinge(Loss):
+class Hinge(PointwiseLoss):
     """max(1 - t * y_pred, 0), the mean over a sample's outputs; labels t are -1 and 1, or 0 and 1 with 0 for -1."""
 
     function = "hinge"
 
-    def __init__(self, reduction: str = "sum_over_batch_size", name: str | None = None):
-        super().__init__(name, reduction)
-
-    def call(self, y_true: Value, y_pred: Value) -> Value:
-        """The loss of each sample, (N,)."""
-        return ops.pointwise_loss(y_true, y_pred, self.function)
-
     def target(self, output_shape: Shape, labels: Array) -> Target:
         """Two values, of the prediction's shape."""
-        same_shape(self.name, labels, rows_of(output_shape))
-        finite(self.name, labels)
-        values = np.unique(labels).astype(float).tolist()
+        target, values = super().target(output_shape, labels), np.unique(labels).astype(float).tolist()
         if not (set(values) <= {-1.0, 1.0} or set(values) <= {0.0, 1.0}):
             raise ValueError(f"{self.name} expects labels that are -1 and 1, or 0 and 1, got {values[:5]}")
-        return rows_of(output_shape), "float32"
+        return target
 
 
 class SquaredHinge(Hinge):
@@ -238,32 +221,9 @@ class CategoricalHinge(Loss):
         """The loss of each sample, (N,)."""
         count = classes(y_pred.shape)
         right = row_sums(y_true * y_pred)
-        wrong = ops.max_pool(_as_sequence((1.0 - y_true) * y_pred), count)
+        wrong = ops.max_pool(as_sequence((1.0 - y_true) * y_pred), count)
         return ops.mean(ops.relu(wrong - right + 1.0))
 
     def target(self, output_shape: Shape, labels: Array) -> Target:
         """One-hot rows of the prediction's shape."""
         return one_hot(self.name, output_shape, labels)
-
-
-def row_sums(x: Value) -> Value:
-    """(N, ..., C) -> (N, positions, 1): the sums over the last axis."""
-    count = classes(x.shape)
-    return ops.average_pool(_as_sequence(x), count) * count
-
-
-def _as_sequence(x: Value) -> Value:
-    """All elements of a sample, in C order, as pixels of one channel: a window of C of them is a row."""
-    return ops.reshape(x, (math.prod(rows_of(x.shape)), 1))
-
-
-def _shares(name: str, output_shape: Shape, labels: Array) -> Target:
-    same_shape(name, labels, rows_of(output_shape))
-    in_unit_interval(name, labels)
-    return rows_of(output_shape), "float32"
-
-
-def last_axis(axis: int) -> None:
-    """ValueError for another axis than the last."""
-    if axis != -1:
-        raise ValueError(f"classes lie along the last axis: axis must be -1, got {axis!r}")

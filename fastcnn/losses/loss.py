@@ -2,9 +2,12 @@
 
     Loss                       one number a sample; subclass it
     FunctionLoss, per_sample   a function (y_true, y_pred) -> Value as a loss
-    finite in_unit_interval same_shape class_numbers one_hot   checks of labels, on the host, before anything runs
+    PointwiseLoss              the base of losses that average a function of prediction and label
+    class_numbers one_hot numbers shares   the labels that a loss takes, checked on the host before anything runs
+    as_sequence row_sums                   the last axis of predictions
 """
 
+import math
 from collections.abc import Callable
 from typing import Any, ClassVar
 
@@ -50,13 +53,19 @@ class Loss:
         """The loss of arrays: labels (n, ...) and predictions (n, ...), each sample's times its weight (n,).
 
         Computed on the host; to see what a network's loss means, not to train by. Inside of another loss use `call`.
+        ValueError for labels that the loss does not take, and where numbers of samples differ.
         """
         predictions = np.asarray(y_pred, np.float32)
-        labels = np.asarray(y_true)
+        labels, weights = np.asarray(y_true), np.asarray(1.0 if sample_weight is None else sample_weight)
+        if labels.shape[:1] != predictions.shape[:1] or weights.shape not in ((), predictions.shape[:1]):
+            raise ValueError(
+                f"{self.name} expects a label and at most one weight for each of the {len(predictions)} predictions, "
+                f"got labels of shape {labels.shape} and weights of shape {weights.shape}"
+            )
         shape, dtype = self.target((None, *predictions.shape[1:]), labels)
         arrays = [labels.reshape(len(labels), *shape).astype(dtype), predictions]
-        (values,) = computed(lambda t, p: [ops.mean(self.call(t, p))], arrays)
-        return float(np.mean(values if sample_weight is None else values * np.asarray(sample_weight)))
+        values = computed(lambda t, p: ops.mean(self.call(t, p)), arrays)
+        return float(np.mean(values * weights))
 
     def target(self, output_shape: Shape, labels: Array) -> Target:
         """How `labels` (n, ...) enter a program whose output has `output_shape` (None, ...).
@@ -99,7 +108,24 @@ def per_sample(result: Any, what: str) -> Value:
     return ops.mean(result)
 
 
-# Checks of labels.
+class PointwiseLoss(Loss):
+    """The mean over a sample's elements of `function`, one of POINTWISE_LOSSES (fastcnn_kernels.api). Labels are numbers."""
+
+    function: str
+
+    def __init__(self, reduction: str = "sum_over_batch_size", name: str | None = None):
+        super().__init__(name, reduction)
+
+    def call(self, y_true: Value, y_pred: Value) -> Value:
+        """The loss of each sample, (N,)."""
+        return ops.pointwise_loss(y_true, y_pred, self.function)
+
+    def target(self, output_shape: Shape, labels: Array) -> Target:
+        """Numbers, of the prediction's shape."""
+        return numbers(self.name, output_shape, labels)
+
+
+# What labels a loss takes.
 
 
 def finite(name: str, labels: Array) -> None:
@@ -108,13 +134,6 @@ def finite(name: str, labels: Array) -> None:
         wrong = labels.size - int(np.count_nonzero(np.isfinite(labels)))
         if wrong:
             raise ValueError(f"{name}: {wrong} of {labels.size} labels are NaN or infinite; remove or mend these samples")
-
-
-def in_unit_interval(name: str, labels: Array) -> None:
-    """ValueError where a label lies outside 0..1."""
-    finite(name, labels)
-    if labels.size and (labels.min() < 0 or labels.max() > 1):
-        raise ValueError(f"{name} expects labels between 0 and 1, got {labels.min()} .. {labels.max()}")
 
 
 def class_numbers(name: str, prediction: tuple[int, ...], labels: Array) -> Target:
@@ -149,19 +168,34 @@ def one_hot(name: str, output_shape: Shape, labels: Array) -> Target:
             f"{name} expects one-hot labels of shape {('n', *prediction)}, got class numbers of shape {labels.shape}: "
             f"use loss='sparse_categorical_crossentropy', or utils.to_categorical(y, {prediction[-1]})"
         )
-    same_shape(name, labels, prediction)
-    in_unit_interval(name, labels)
+    return shares(name, output_shape, labels)
+
+
+def numbers(name: str, output_shape: Shape, labels: Array) -> Target:
+    """The target of finite numbers of the prediction's shape, but for a last axis of 1. ValueError for other labels."""
+    prediction = rows_of(output_shape)
+    if not _same_but_unit_axis(labels.shape[1:], prediction):
+        raise ValueError(f"{name} expects labels of shape {('n', *prediction)}, as the output has, got {labels.shape}")
+    finite(name, labels)
     return prediction, "float32"
 
 
-def same_shape(name: str, labels: Array, prediction: tuple[int, ...]) -> None:
-    """ValueError where labels have another shape than the prediction, but for a last axis of 1."""
-    if not _same_but_unit_axis(labels.shape[1:], prediction):
-        raise ValueError(f"{name} expects labels of shape {('n', *prediction)}, as the output has, got {labels.shape}")
+def shares(name: str, output_shape: Shape, labels: Array) -> Target:
+    """The target of numbers in 0..1 of the prediction's shape. ValueError for other labels."""
+    target = numbers(name, output_shape, labels)
+    if labels.size and (labels.min() < 0 or labels.max() > 1):
+        raise ValueError(f"{name} expects labels between 0 and 1, got {labels.min()} .. {labels.max()}")
+    return target
 
 
 def _same_but_unit_axis(rows: tuple[int, ...], prediction: tuple[int, ...]) -> bool:
     return rows == prediction or (*rows, 1) == prediction or rows == (*prediction, 1)
+
+
+def last_axis(axis: int) -> None:
+    """ValueError for another axis than the last."""
+    if axis != -1:
+        raise ValueError(f"classes lie along the last axis: axis must be -1, got {axis!r}")
 
 
 def rows_of(output_shape: Shape) -> tuple[int, ...]:
@@ -172,3 +206,14 @@ def rows_of(output_shape: Shape) -> tuple[int, ...]:
 def classes(shape: Shape) -> int:
     """The extent of the last axis, 1 where there is only the batch's."""
     return int(shape[-1]) if len(shape) > 1 else 1  # type: ignore[arg-type]
+
+
+def as_sequence(x: Value) -> Value:
+    """All elements of a sample, in C order, as pixels of one channel: a window of C of them is a row."""
+    return ops.reshape(x, (math.prod(rows_of(x.shape)), 1))
+
+
+def row_sums(x: Value) -> Value:
+    """(N, ..., C) -> (N, positions, 1): the sums over the last axis."""
+    count = classes(x.shape)
+    return ops.average_pool(as_sequence(x), count) * count

@@ -10,69 +10,50 @@ import math
 
 from .. import ops
 from ..trace import Shape, Value
-from .classification import last_axis, row_sums
-from .loss import Array, Loss, Target, finite, rows_of, same_shape
+from .loss import Array, Loss, PointwiseLoss, Target, last_axis, numbers, row_sums
 
 
-class _Numbers(Loss):
-    """The base of losses of one function of POINTWISE_LOSSES (fastcnn_kernels.api), and nothing to choose."""
-
-    function: str
-
-    def __init__(self, reduction: str = "sum_over_batch_size", name: str | None = None):
-        super().__init__(name, reduction)
-
-    def call(self, y_true: Value, y_pred: Value) -> Value:
-        """The loss of each sample, (N,)."""
-        return ops.pointwise_loss(y_true, y_pred, self.function)
-
-    def target(self, output_shape: Shape, labels: Array) -> Target:
-        """Numbers, of the prediction's shape."""
-        same_shape(self.name, labels, rows_of(output_shape))
-        finite(self.name, labels)
-        return rows_of(output_shape), "float32"
-
-
-class MeanSquaredError(_Numbers):
+class MeanSquaredError(PointwiseLoss):
     """The mean of (y_pred - y_true)^2 over a sample's elements."""
 
     function = "squared"
 
 
-class MeanAbsoluteError(_Numbers):
+class MeanAbsoluteError(PointwiseLoss):
     """The mean of |y_pred - y_true| over a sample's elements."""
 
     function = "absolute"
 
 
-class MeanAbsolutePercentageError(_Numbers):
+class MeanAbsolutePercentageError(PointwiseLoss):
     """The mean of 100 * |y_pred - y_true| / max(|y_true|, 1e-7) over a sample's elements."""
 
     function = "percentage"
 
 
-class MeanSquaredLogarithmicError(_Numbers):
+class MeanSquaredLogarithmicError(PointwiseLoss):
     """The mean of (log(1 + y_pred) - log(1 + y_true))^2 over a sample's elements, neither below 1e-7."""
 
     function = "squared_logarithmic"
 
 
-class LogCosh(_Numbers):
+class LogCosh(PointwiseLoss):
     """The mean of log(cosh(y_pred - y_true)) over a sample's elements: half the square where small, |.| - log 2 where large."""
 
     function = "log_cosh"
 
 
-class Poisson(_Numbers):
+class Poisson(PointwiseLoss):
     """The mean of y_pred - y_true * log(y_pred + 1e-7) over a sample's elements; labels are counts."""
 
     function = "poisson"
 
 
-class Huber(_Numbers):
+class Huber(PointwiseLoss):
     """The mean over a sample's elements of half the square of the difference d, and of delta * (|d| - delta / 2) where |d| is
     larger than delta (Huber 1964)."""
 
+    function = "huber"
     arguments = ("delta",)
 
     def __init__(self, delta: float = 1.0, reduction: str = "sum_over_batch_size", name: str | None = None):
@@ -83,19 +64,23 @@ class Huber(_Numbers):
 
     def call(self, y_true: Value, y_pred: Value) -> Value:
         """The loss of each sample, (N,)."""
-        return ops.pointwise_loss(y_true, y_pred, "huber", (self.delta,))
+        return ops.pointwise_loss(y_true, y_pred, self.function, (self.delta,))
 
 
-class CosineSimilarity(_Numbers):
+class CosineSimilarity(Loss):
     """Minus the cosine of the angle between label and prediction, rows along the last axis: -1 where they point one way."""
 
     def __init__(self, axis: int = -1, reduction: str = "sum_over_batch_size", name: str | None = None):
-        super().__init__(reduction, name)
+        super().__init__(name, reduction)
         last_axis(axis)
 
     def call(self, y_true: Value, y_pred: Value) -> Value:
         """The loss of each sample, (N,)."""
         return -1.0 * cosine(y_true, y_pred)
+
+    def target(self, output_shape: Shape, labels: Array) -> Target:
+        """Numbers, of the prediction's shape."""
+        return numbers(self.name, output_shape, labels)
 
 
 def cosine(a: Value, b: Value) -> Value:

@@ -10,7 +10,8 @@
                     FunctionMetric  a function (y_true, y_pred) of arrays
     get, serialize  by name: "accuracy", "mse", "auc", ...
 
-A metric on the host costs a copy of every prediction. As in Keras, `metrics` do not see sample weights.
+A metric on the host costs a copy of every prediction. As in Keras, `metrics` do not see sample weights,
+`weighted_metrics` do.
 """
 
 from typing import Any

@@ -3,6 +3,7 @@
     Metric          in NumPy, on the host
     FunctionMetric  made of a function of arrays
     DeviceMetric    steps of the program
+    weights_of      sample weights, element by element
 """
 
 from collections.abc import Callable
@@ -48,6 +49,12 @@ class Metric:
         return {"name": self.name}
 
 
+def weights_of(sample_weight: Array | None, y_pred: Array) -> Array:
+    """A weight for every element of `y_pred`."""
+    weights = np.ones(len(y_pred)) if sample_weight is None else np.asarray(sample_weight, np.float64)
+    return np.broadcast_to(weights.reshape(weights.shape + (1,) * (y_pred.ndim - weights.ndim)), y_pred.shape)
+
+
 class FunctionMetric(Metric):
     """The mean of a function (y_true, y_pred) of arrays, which returns a number a sample, or one for the batch."""
 
@@ -59,8 +66,9 @@ class FunctionMetric(Metric):
     def update_state(self, y_true: Array, y_pred: Array, sample_weight: Array | None = None) -> None:
         """Take a batch in."""
         values = np.asarray(self.function(y_true, y_pred), np.float64)
-        self.total += values.sum()
-        self.count += values.size
+        weights = weights_of(sample_weight if values.ndim else None, np.atleast_1d(values))
+        self.total += (values * weights).sum()
+        self.count += weights.sum()
 
     def result(self) -> float:
         """The mean of all values; 0 before the first."""
@@ -68,7 +76,7 @@ class FunctionMetric(Metric):
 
     def reset_state(self) -> None:
         """Forget everything taken in."""
-        self.total, self.count = 0.0, 0
+        self.total = self.count = 0.0
 
 
 class DeviceMetric:

@@ -80,7 +80,7 @@ class BinaryAccuracy(Accuracy):
 
 
 class _LossMetric(DeviceMetric):
-    """A loss without its sample weights."""
+    """A loss as a metric."""
 
     direction = "down"
     loss: ClassVar[type[Loss]]

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from .metric import Metric
+from .metric import Metric, weights_of
 
 Array = NDArray[Any]
 EPSILON = 1e-7
@@ -28,12 +28,6 @@ def one_hot(y_true: Array, y_pred: Array) -> Array:
     if labels.shape in (y_pred.shape[:-1], (*y_pred.shape[:-1], 1)):
         return np.eye(y_pred.shape[-1])[labels.reshape(y_pred.shape[:-1]).astype(np.int64)]
     raise ValueError(f"labels {labels.shape} fit predictions {y_pred.shape} neither one-hot nor as class numbers")
-
-
-def weights_of(sample_weight: Array | None, y_pred: Array) -> Array:
-    """A weight for every element of the predictions."""
-    weights = np.ones(len(y_pred)) if sample_weight is None else np.asarray(sample_weight, np.float64)
-    return np.broadcast_to(weights.reshape(weights.shape + (1,) * (y_pred.ndim - weights.ndim)), y_pred.shape)
 
 
 class _Mean(Metric):

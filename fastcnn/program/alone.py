@@ -1,6 +1,6 @@
-"""Computations outside of a model: ops on arrays of the host, on the reference backend, in float64."""
+"""Computations outside of a model, such as a loss called on two arrays: ops on the reference backend, in float64."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -15,27 +15,22 @@ from .program import Program
 Array = NDArray[Any]
 
 
-def computed(
-    function: Callable[..., Sequence[Value]], arrays: Sequence[Array], states: Mapping[Value, Any] | None = None
-) -> list[Array]:
+def computed(function: Callable[..., Value], arrays: Sequence[Array]) -> Array:
     """What `function` of the arrays' values returns: it composes `fastcnn.ops`, as a layer's `call` does.
 
     arrays   (n, ...) of float32 or int32
-    states   memory of values that the function's steps add to, as ReferenceBackend.allocate makes it
     """
-    trace, size = Trace(), len(arrays[0])
+    trace, size, backend = Trace(), len(arrays[0]), ReferenceBackend(np.float64)
     with trace, trace.scope("alone"):
         lowered = Lowered(trace, "predict", Value((None,), "int64", "index", "external"))
-        values = [_gathered(lowered, array) for array in arrays]
-        export_values(lowered, list(function(*values)))
-    program = Program("alone", lowered, size, REFERENCE, {**_scalars(trace), **(states or {})})
-    outputs = [np.empty((size, *(n or 0 for n in value.shape[1:]))) for value in lowered.outputs]
-    program.bind([np.ascontiguousarray(array) for array in arrays], outputs=outputs)
+        result = function(*(_gathered(lowered, array) for array in arrays))
+        export_values(lowered, [result])
+    states = {trace.scalars: backend.allocate((Scalars.COUNT,), np.int64, "plain")}
+    output = np.empty((size, *(n or 0 for n in result.shape[1:])))
+    program = Program("alone", lowered, size, backend, states)
+    program.bind([np.ascontiguousarray(array) for array in arrays], outputs=[output])
     program.run()
-    return outputs
-
-
-REFERENCE = ReferenceBackend(np.float64)
+    return output
 
 
 def _gathered(lowered: Lowered, array: Array) -> Value:
@@ -43,7 +38,3 @@ def _gathered(lowered: Lowered, array: Array) -> Value:
     source = Value(shape, dtype, "array", "external")
     lowered.inputs.append(source)
     return gather(lowered, source, shape, dtype, "array")
-
-
-def _scalars(trace: Trace) -> dict[Value, Any]:
-    return {trace.scalars: REFERENCE.allocate((Scalars.COUNT,), np.int64, "plain")}

@@ -101,10 +101,10 @@ def _objective(
         if not objective.metrics[k]:
             continue
         with lowered.trace.scope("metrics"):
-            # As in Keras, metrics do not see the sample weights that losses do.
+            # As in Keras, metrics do not see the sample weights that losses and weighted metrics do.
             units = ops.affine(weight, 0.0, 1.0)
-            for metric in objective.metrics[k]:
-                metric.emit(labels, outputs[k], units, _accumulator(lowered))
+            for metric, weighted in objective.metrics[k]:
+                metric.emit(labels, outputs[k], weight if weighted else units, _accumulator(lowered))
     return trained
 
 
@@ -144,7 +144,8 @@ def _train(trace: Trace, objective: Objective, variables: list[Any], losses: lis
         objective.optimizer.apply([(v, _penalised(trace, v, gradients[v])) for v in trained], trace.scalars)
         for variable in trained:
             if variable.constraint is not None:
-                trace.append("constrain", dict(w=variable), variable.constraint.attributes(variable.shape))
+                operands = dict(w=variable, scalars=trace.scalars)
+                trace.append("constrain", operands, variable.constraint.attributes(variable.shape))
 
 
 def _penalties(lowered: Lowered, variables: list[Any]) -> None:

@@ -11,13 +11,14 @@ Target = tuple[tuple[int, ...], str]
 class Objective:
     """One entry an output in `losses`, `loss_weights` and `metrics`; an output without a loss has None.
 
-    A loss has call(y_true, y_pred) -> Value (N,); a metric has emit(y_true, y_pred, weight, accumulator), which appends steps;
-    an optimizer has apply(pairs of variable and gradient, scalars), which appends its steps.
+    A loss has call(y_true, y_pred) -> Value (N,); a metric has emit(y_true, y_pred, weight, accumulator), which appends steps,
+    and comes with whether it sees sample weights; an optimizer has apply(pairs of variable and gradient, scalars), which
+    appends its steps.
     """
 
     losses: list[Any] = field(default_factory=list)
     loss_weights: list[float] = field(default_factory=list)
-    metrics: list[list[Any]] = field(default_factory=list)
+    metrics: list[list[tuple[Any, bool]]] = field(default_factory=list)
     optimizer: Any = None
 
     def accumulators(self) -> int:

@@ -21,25 +21,33 @@ Logs = dict[str, float]
 
 @dataclass
 class Compilation:
-    """One entry an output: its name, loss, the weight of that loss, and metrics in the order given."""
+    """One entry an output: its name, loss, the weight of that loss, and metrics in the order given, last the weighted ones."""
 
     names: list[str]
     losses: list[Loss | None]
     weights: list[float]
     metrics: list[list[Metric | DeviceMetric]]
+    weighted_metrics: list[list[Metric | DeviceMetric]]
 
     def objective(self, optimizer: Any = None) -> Objective:
         """What programs are built from: metrics on the host are left out."""
-        device = [[m for m in metrics if isinstance(m, DeviceMetric)] for metrics in self.metrics]
+        device = [[(m, w) for m, w in metrics if isinstance(m, DeviceMetric)] for metrics in self.measured()]
         return Objective(self.losses, self.weights, device, optimizer)
+
+    def measured(self) -> list[list[tuple[Metric | DeviceMetric, bool]]]:
+        """Of every output its metrics, each with whether it sees sample weights."""
+        both = zip(self.metrics, self.weighted_metrics, strict=True)
+        return [[*((m, False) for m in plain), *((m, True) for m in weighted)] for plain, weighted in both]
 
     def labelled(self) -> list[int]:
         """The outputs that need labels."""
-        return [k for k in range(len(self.names)) if self.losses[k] is not None or self.metrics[k]]
+        measured = self.measured()
+        return [k for k in range(len(self.names)) if self.losses[k] is not None or measured[k]]
 
-    def host_metrics(self) -> list[tuple[int, Metric]]:
-        """(position among the labelled outputs, metric)."""
-        return [(n, m) for n, k in enumerate(self.labelled()) for m in self.metrics[k] if isinstance(m, Metric)]
+    def host_metrics(self) -> list[tuple[int, Metric, bool]]:
+        """(position among the labelled outputs, metric, whether it sees sample weights)."""
+        measured = self.measured()
+        return [(n, m, w) for n, k in enumerate(self.labelled()) for m, w in measured[k] if isinstance(m, Metric)]
 
     def loss_names(self) -> list[str]:
         """The names of the losses of single outputs; none where there is only one."""
@@ -47,13 +55,14 @@ class Compilation:
         return names if len(names) > 1 else []
 
     def metric_names(self) -> list[tuple[str, Metric | DeviceMetric]]:
-        """Each metric with its name in logs: the output's before it where there are several, a number after equal ones."""
-        several = len(self.names) > 1
+        """Each metric with its name in logs: the output's before it where there are several, a number after equal ones, of
+        which those that see sample weights are called weighted."""
         found: dict[str, Metric | DeviceMetric] = {}
-        for output, metrics in zip(self.names, self.metrics, strict=True):
-            for metric in metrics:
-                name = f"{output}_{metric.name}" if several else metric.name
-                found[_unused(name, found)] = metric
+        for output, metrics in zip(self.names, self.measured(), strict=True):
+            before = f"{output}_" if len(self.names) > 1 else ""
+            for metric, weighted in metrics:
+                name = before + metric.name
+                found[_unused(f"{before}weighted_{metric.name}" if weighted and name in found else name, found)] = metric
         return list(found.items())
 
     def log_names(self) -> list[str]:
@@ -74,11 +83,14 @@ def _unused(name: str, taken: Mapping[str, Any]) -> str:
     return result
 
 
-def resolved(loss: Any = None, loss_weights: Any = None, metrics: Any = None) -> dict[str, Any]:
+def resolved(loss: Any = None, loss_weights: Any = None, metrics: Any = None, weighted_metrics: Any = None) -> dict[str, Any]:
     """The arguments of compile with an object in place of every name, so that they mean the same wherever they are used."""
-    if metrics is not None and not isinstance(metrics, list | tuple | Mapping):
-        raise ValueError(f"metrics must be a list, such as ['accuracy'], or a dict by output, got {metrics!r}")
-    return dict(loss=_each(losses_module.get, loss), loss_weights=loss_weights, metrics=_each(metrics_module.get, metrics))
+    measured = dict(metrics=metrics, weighted_metrics=weighted_metrics)
+    for argument, value in measured.items():
+        if value is not None and not isinstance(value, list | tuple | Mapping):
+            raise ValueError(f"{argument} must be a list, such as ['accuracy'], or a dict by output, got {value!r}")
+    found = {argument: _each(metrics_module.get, value) for argument, value in measured.items()}
+    return dict(loss=_each(losses_module.get, loss), loss_weights=loss_weights, **found)
 
 
 def _each(get: Callable[[Any], Any], argument: Any) -> Any:
@@ -91,10 +103,13 @@ def _each(get: Callable[[Any], Any], argument: Any) -> Any:
     return get(argument)
 
 
-def compilation(names: Sequence[str], loss: Any = None, loss_weights: Any = None, metrics: Any = None) -> Compilation:
+def compilation(
+    names: Sequence[str], loss: Any = None, loss_weights: Any = None, metrics: Any = None, weighted_metrics: Any = None
+) -> Compilation:
     """What `resolved` returned as lists, one entry an output of `names`. ValueError where they do not fit the outputs."""
     losses = _by_output("loss", loss, names) if isinstance(loss, list | Mapping) else [loss] * len(names)
-    return Compilation(list(names), losses, _weights(loss_weights, names), _metrics(metrics, names))
+    measured = _metrics("metrics", metrics, names), _metrics("weighted_metrics", weighted_metrics, names)
+    return Compilation(list(names), losses, _weights(loss_weights, names), *measured)
 
 
 def _weights(weights: Any, names: Sequence[str]) -> list[float]:
@@ -108,12 +123,12 @@ def _weights(weights: Any, names: Sequence[str]) -> list[float]:
     return [float(weight) for weight in found]
 
 
-def _metrics(metrics: Any, names: Sequence[str]) -> list[list[Metric | DeviceMetric]]:
+def _metrics(argument: str, metrics: Any, names: Sequence[str]) -> list[list[Metric | DeviceMetric]]:
     if metrics is None:
         return [[] for _ in names]
     if len(names) == 1:
         return [_leaves(metrics)]
-    return [_leaves(entry) for entry in _by_output("metrics", metrics, names)]
+    return [_leaves(entry) for entry in _by_output(argument, metrics, names)]
 
 
 def _leaves(entry: Any) -> list[Any]:
@@ -150,16 +165,17 @@ class Scores:
     def reset(self) -> None:
         """Start again."""
         self.executor.reset_metrics()
-        for _, metric in self.host:
+        for _, metric, _ in self.host:
             metric.reset_state()
 
     def take(self, batch: Any) -> None:
         """Show a batch that has run to the metrics on the host."""
         if self.host:
-            labels, predictions = batch.labels(), batch.predictions()
+            labels, predictions, weights = batch.labels(), batch.predictions(), batch.weights()
             outputs = self.compilation.labelled()
-            for position, metric in self.host:
-                metric.update_state(labels[position], predictions[outputs[position]])
+            for position, metric, weighted in self.host:
+                shares = [weights[position]] if weighted else []
+                metric.update_state(labels[position], predictions[outputs[position]], *shares)
 
     def logs(self) -> Logs:
         """All numbers by name, in the order in which `evaluate` returns them."""

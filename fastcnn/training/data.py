@@ -306,8 +306,15 @@ class Batch:
 
     def labels(self) -> list[Array]:
         """The labels of the batch."""
+        return self._rows(self.samples.y)
+
+    def weights(self) -> list[Array]:
+        """The weights of its samples, as the labels are listed."""
+        return self._rows(self.samples.weights)
+
+    def _rows(self, arrays: list[Array]) -> list[Array]:
         rows: Any = slice(self.first, self.first + self.size)
-        return [y[rows if self.index is None else self.index[rows]] for y in self.samples.y]
+        return [array[rows if self.index is None else self.index[rows]] for array in arrays]
 
     def predictions(self) -> list[Array]:
         """The outputs of the batch, after `run`."""

@@ -35,7 +35,6 @@ BATCH_SIZE = 32
 NO_CALLBACKS = CallbackList(None, None, {})
 """What single batches call."""
 NOT_OFFERED = {
-    "weighted_metrics": None,
     "run_eagerly": False,
     "steps_per_execution": 1,
 }
@@ -109,6 +108,7 @@ class Trainer:
         loss: Any = None,
         loss_weights: Any = None,
         metrics: Any = None,
+        weighted_metrics: Any = None,
         *,
         device: Any = None,
         conv_algorithm: str | None = None,
@@ -118,19 +118,20 @@ class Trainer:
     ) -> None:
         """Decide how to train. Loss, metrics and trainable weights are those of the last call.
 
-        optimizer       a name or an Optimizer
-        loss            a name, Loss or function (y_true, y_pred) -> Value; a list or dict by output where there are several
-        loss_weights    a number for each output's loss in their sum
-        metrics         a list of names, metrics or functions; a list of lists or a dict by output where there are several
-        device          "cpu", "reference", "auto", or a backend; None takes the default of `fastcnn.set_device`
-        conv_algorithm  of device "cpu": "auto" (the default), "direct" (least rounding), "winograd2" or "winograd4"
-        precision       of device "cuda": "float32" (the default), or "tf32" or "bfloat16" for the products of convolutions and
-                        dense layers, on tensor cores; weights, activations, gradients and sums stay float32
-        jit_compile     taken and ignored: everything is compiled
+        optimizer         a name or an Optimizer
+        loss              a name, Loss or function (y_true, y_pred) -> Value; a list or dict by output where there are several
+        loss_weights      a number for each output's loss in their sum
+        metrics           a list of names, metrics or functions; a list of lists or a dict by output where there are several
+        weighted_metrics  the same, of metrics that see sample_weight and class_weight
+        device            "cpu", "reference", "auto", or a backend; None takes the default of `fastcnn.set_device`
+        conv_algorithm    of device "cpu": "auto" (the default), "direct" (least rounding), "winograd2" or "winograd4"
+        precision         of device "cuda": "float32" (the default), or "tf32" or "bfloat16" for the products of convolutions
+                          and dense layers, on tensor cores; weights, activations, gradients and sums stay float32
+        jit_compile       taken and ignored: everything is compiled
         """
         _refuse(not_offered)
         chosen = optimizers.get(optimizer)
-        arguments = resolved(loss, loss_weights, metrics)
+        arguments = resolved(loss, loss_weights, metrics, weighted_metrics)
         # For its errors: which output is whose is settled when the graph is known.
         compilation(self.output_names if self.built else ["output"], **arguments)
         own = dict(conv_algorithm=conv_algorithm, precision=precision)

@@ -532,10 +532,10 @@ class Backend(Protocol):
         """y = dw + l1 * sign(w) + 2 * l2 * w, all of kind "parameter"; sign is 0 at 0."""
 
     def constrain(
-        self, plan: Any, w: InOut, *, axes: int, low: float, high: float, rate: float, positive: bool
+        self, plan: Any, w: InOut, scalars: In, *, axes: int, low: float, high: float, rate: float, positive: bool
     ) -> None:
         """w = max(w, 0) where positive; else w times (rate * clip(norm, low, high) + (1 - rate) * norm) / (1e-7 + norm), norm
-        the root of the sum of squares over its first `axes` axes."""
+        the root of the sum of squares over its first `axes` axes. Nothing is written while NONFINITE is set."""
 
 
 ACTIVATIONS = ("linear", "relu", "leaky_relu", "sigmoid", "tanh")

@@ -58,6 +58,7 @@ class Case:
                 "grid"      small multiples of 1/4: sums are exact in float32, so ties are ties on every backend
                 "large"     logits of hundreds, where a naive exponential overflows
                 "clipped"   probabilities of exactly 0 and 1 and beyond the clip
+                "nan"       a prediction that is NaN, which the loss of its sample must not hide
                 "nonfinite" a loss that is infinite
                 "stopped"   as "nonfinite", after an earlier step's loss was so: NONFINITE is set
     """
@@ -197,8 +198,8 @@ def _values(case: Case, name: str, shape: Shape, rng: np.random.Generator) -> Ar
         # Finite differences need a margin around the kink at 0.
         return normal + 0.05 * np.sign(normal)
     if case.op.startswith(("crossentropy", "binary_crossentropy")) and name == "y":
-        return _probabilities(case, normal)
-    return normal
+        normal = _probabilities(case, normal)
+    return _extreme(case, normal) if name in ("x", "y") else normal
 
 
 def _maps(shape: Shape, rng: np.random.Generator) -> Array:
@@ -214,12 +215,18 @@ def _slot(name: str, shape: Shape, rng: np.random.Generator) -> Array:
 
 def _probabilities(case: Case, normal: Array) -> Array:
     """Of classes for crossentropy (not quite normalised, which the op must do itself), of yes for binary_crossentropy."""
-    p = 1.1 * softmax(0.5 * normal) if case.op.startswith("crossentropy") else 0.02 + 0.96 * sigmoid(normal)
+    return 1.1 * softmax(0.5 * normal) if case.op.startswith("crossentropy") else 0.02 + 0.96 * sigmoid(normal)
+
+
+def _extreme(case: Case, predictions: Array) -> Array:
+    """Predictions as `numbers` wants them."""
     if case.numbers == "clipped":
         # One sample each: a certain answer, and a number just beyond the clip.
-        p[0], p[0, ..., 0] = 0, 1
-        p[1, ..., 0] = 3e-8
-    return p
+        predictions[0], predictions[0, ..., 0] = 0, 1
+        predictions[1, ..., 0] = 3e-8
+    if case.numbers == "nan":
+        predictions[0, ..., 0] = np.nan
+    return predictions
 
 
 def _labels(case: Case, shape: Shape, rng: np.random.Generator) -> Array:
@@ -227,26 +234,35 @@ def _labels(case: Case, shape: Shape, rng: np.random.Generator) -> Array:
     if case.dtypes.get("labels") == "int32":
         return rng.integers(0, values[-1], shape).astype(np.int32)
     if case.op.startswith(("sigmoid", "binary")) or case.attributes.get("form") == "binary":
-        labels = rng.integers(0, 2, shape).astype(np.float64)
-        if case.numbers == "clipped":
-            # A yes that is certain and wrong costs log of 1 - (1 - 1e-7), of which float32 keeps no digit.
-            labels[0] = 1
-        return labels
+        return _yes_or_no(case, shape, rng)
     if case.numbers == "normal":
         return rng.dirichlet(np.ones(shape[-1]), shape[:-1])
     return np.eye(shape[-1])[rng.integers(0, shape[-1], shape[:-1])]
 
 
+def _yes_or_no(case: Case, shape: Shape, rng: np.random.Generator) -> Array:
+    labels = rng.integers(0, 2, shape).astype(np.float64)
+    if case.numbers == "clipped":
+        # A yes that is certain and wrong costs log of 1 - (1 - 1e-7), of which float32 keeps no digit.
+        labels[0] = 1
+    return labels
+
+
 def _pointwise(case: Case, name: str, shape: Shape, rng: np.random.Generator) -> Array:
     """Predictions and labels that the function of a pointwise loss is for."""
-    normal, function = rng.standard_normal(shape), case.attributes["function"]
-    if function in ("divergence", "focal"):
-        return (normal > 0) * 1.0 if (name, function) == ("labels", "focal") else 0.02 + 0.96 * sigmoid(normal)
-    if function in ("poisson", "squared_logarithmic") and name == "y":
-        return 0.1 + np.abs(normal)
-    if function.endswith("hinge") and name == "labels":
-        return np.sign(normal) * (np.arange(shape[-1]) > 0)
-    return np.round(np.abs(normal)) if function == "poisson" else normal
+    normal = rng.standard_normal(shape)
+    match case.attributes["function"], name:
+        case "focal", "labels":
+            return _yes_or_no(case, shape, rng)
+        case "hinge" | "squared_hinge", "labels":
+            return np.sign(normal) * (np.arange(shape[-1]) > 0)
+        case "poisson", "labels":
+            return np.round(np.abs(normal))
+        case "poisson" | "squared_logarithmic", "y":
+            normal = 0.1 + np.abs(normal)
+        case "divergence" | "focal", _:
+            normal = 0.02 + 0.96 * sigmoid(normal)
+    return _extreme(case, normal) if name == "y" else normal
 
 
 def _data(shape: Shape, dtype: np.dtype[Any], rng: np.random.Generator) -> Array:
@@ -394,6 +410,7 @@ def _conv_cases() -> Iterable[Case]:
     yield from _conv("kernel as large as the image", (8, 4, 4, 17), 10, (4, 4))
     yield from _conv("kernel larger than the image", (3, 3, 2, 5), 7, (5, 5), padding="same")
     yield from _conv("stride 2, asymmetric padding", (3, 8, 10, 3), 16, (3, 3), strides=2, padding="same")
+    yield from _conv("the first layer of ResNet, small", (3, 27, 30, 3), 17, (7, 7), strides=2, padding="same", absent=("dx",))
     yield from _conv("stride that does not divide", (3, 11, 8, 5), 5, (3, 2), strides=(3, 2))
     yield from _conv("stride larger than the kernel", (3, 9, 9, 5), 16, (2, 2), strides=3)
     yield from _conv("padding on one side only", (3, 6, 6, 3), 5, (3, 3), padding=((2, 0), (0, 1)))
@@ -434,6 +451,7 @@ def _conv_pool_cases() -> Iterable[Case]:
     yield from pooled("2x2 kernel", (3, 6, 6, 16), 16, (2, 2), padding="same", activation="relu")
     yield from pooled("window 3x2", (3, 8, 8, 3), 5, (3, 3), pool=(3, 2))
     yield from pooled("window as large as the map", (3, 6, 6, 3), 16, (3, 3), pool=(4, 4))
+    yield from pooled("the first layer of AlexNet, small", (3, 43, 51, 3), 16, (11, 11), strides=(4, 3), absent=("dx",))
     yield from pooled("strided, no bias", (3, 11, 11, 3), 5, (3, 3), strides=2, absent=("b", "db"), activation="relu")
     yield from pooled("dilated, groups", (3, 10, 10, 4), 6, (3, 3), dilation=2, groups=2, activation="leaky_relu", alpha=0.25)
     yield from pooled("time series", (3, 20, 5), 7, (4,), pool=(3,), activation="relu")
@@ -811,13 +829,20 @@ def _loss_cases() -> Iterable[Case]:
         yield from _with_labels("crossentropy", "focused, clipped", (3, 5), sparse, "clipped", focus=2.0)
     yield from _with_labels("sigmoid_crossentropy", "large logits", (8, 20), False, "large")
     yield from _with_labels("binary_crossentropy", "clipped", (3, 5), False, "clipped")
+    for name in ("softmax_crossentropy", "crossentropy", "sigmoid_crossentropy", "binary_crossentropy"):
+        yield from _with_labels(name, "not a number", (3, 5), False, "nan")
 
+
+def _pointwise_loss_cases() -> Iterable[Case]:
     for function in POINTWISE_LOSSES:
         parameters = _PARAMETERS.get(function, ((),))
         for reason in ("ten classes", "one sample", "classes of pixels"):
             yield from _pointwise_loss(function, reason, _CLASSES[reason], parameters[0])
         for other in parameters[1:]:
             yield from _pointwise_loss(function, f"parameters {other}", (3, 5), other)
+        yield from _pointwise_loss(function, "not a number", (3, 5), parameters[0], "nan")
+    for function in ("squared_logarithmic", "divergence", "focal"):
+        yield from _pointwise_loss(function, "clipped", (3, 5), _PARAMETERS.get(function, ((),))[0], "clipped")
 
 
 _PARAMETERS: dict[str, tuple[tuple[float, ...], ...]] = {
@@ -826,9 +851,11 @@ _PARAMETERS: dict[str, tuple[tuple[float, ...], ...]] = {
 }
 
 
-def _pointwise_loss(function: str, reason: str, y: Shape, parameters: tuple[float, ...]) -> Iterable[Case]:
-    shapes = dict(y=y, labels=y, loss=y[:1], dloss=y[:1], dy=y)
-    yield from _pair("pointwise_loss", f"{function}, {reason}", shapes, dict(function=function, parameters=parameters))
+def _pointwise_loss(
+    function: str, reason: str, y: Shape, parameters: tuple[float, ...], numbers: str = "normal"
+) -> Iterable[Case]:
+    shapes, attributes = dict(y=y, labels=y, loss=y[:1], dloss=y[:1], dy=y), dict(function=function, parameters=parameters)
+    yield from _pair("pointwise_loss", f"{function}, {reason}", shapes, attributes, {}, numbers)
 
 
 def _metric_cases() -> Iterable[Case]:
@@ -891,10 +918,20 @@ def _regularization_cases() -> Iterable[Case]:
         rates = dict(l1=0.3, l2=0.2)
         yield Case("penalty", reason, dict(w=w, accumulator=(2,)), rates, dict(accumulator="float64"))
         yield Case("penalty_gradient", reason, dict(w=w, dw=w, y=w), rates)
+        cut = dict(axes=1, low=0.0, high=1.0, rate=1.0, positive=True)
         for axes in range(1, len(w) + 1):
-            limits = dict(axes=axes, low=0.5, high=2.0, rate=0.75, positive=False)
-            yield Case("constrain", f"{reason}, norms over {axes} axes", dict(w=w), limits)
-        yield Case("constrain", f"{reason}, not below 0", dict(w=w), dict(axes=1, low=0.0, high=1.0, rate=1.0, positive=True))
+            yield _constrain(f"{reason}, norms over {axes} axes", w, {**_LIMITS, "axes": axes})
+        yield _constrain(f"{reason}, not below 0", w, cut)
+    for told, limits in (("norms", _LIMITS), ("not below 0", cut)):
+        yield _constrain(f"{told}, after a loss that is not finite", (5, 7), limits, numbers="stopped")
+
+
+_LIMITS = dict(axes=1, low=0.5, high=2.0, rate=0.75, positive=False)
+
+
+def _constrain(reason: str, w: Shape, limits: Mapping[str, Any], numbers: str = "normal") -> Case:
+    shapes = dict(w=w, scalars=(Scalars.COUNT,))
+    return Case("constrain", reason, shapes, limits, dict(scalars="int64"), numbers)
 
 
 def _step(rule: str, reason: str, w: Shape, numbers: str = "normal", scaled: bool = False, **attributes: float) -> Case:
@@ -921,6 +958,7 @@ _TABLES: tuple[Callable[[], Iterable[Case]], ...] = (
     _shape_cases,
     _spatial_cases,
     _loss_cases,
+    _pointwise_loss_cases,
     _metric_cases,
     _optimizer_cases,
     _regularization_cases,

@@ -35,7 +35,11 @@ LOGITS = dict(from_logits=True)
 LOSSES: list[tuple[str, dict[str, Any], np.ndarray, np.ndarray]] = [
     ("CategoricalCrossentropy", {}, ONE_HOT, SHARES),
     ("CategoricalCrossentropy", dict(label_smoothing=0.2), ONE_HOT, SHARES),
+    ("CategoricalCrossentropy", LOGITS, ONE_HOT, SCORES),
     ("CategoricalCrossentropy", dict(label_smoothing=0.2, **LOGITS), ONE_HOT, SCORES),
+    ("SparseCategoricalCrossentropy", {}, ONE_HOT.argmax(-1), SHARES),
+    ("SparseCategoricalCrossentropy", LOGITS, ONE_HOT.argmax(-1), SCORES),
+    ("BinaryCrossentropy", {}, BITS, YES),
     ("BinaryCrossentropy", dict(label_smoothing=0.2), BITS, YES),
     ("BinaryCrossentropy", dict(label_smoothing=0.2, **LOGITS), BITS, SCORES),
     ("CategoricalFocalCrossentropy", {}, ONE_HOT, 1.3 * SHARES),
@@ -65,31 +69,28 @@ IDS = [f"{k}-{name}" for k, (name, *_) in enumerate(LOSSES)]
 
 def theirs(loss: Any, labels: np.ndarray, predictions: np.ndarray) -> tuple[float, np.ndarray]:
     """Keras's loss and its gradient, in float32 whatever it is asked for."""
-    p = torch.tensor(predictions, dtype=torch.float32, requires_grad=True)
-    value = loss(labels.astype(np.float32), p)
+    p = torch.tensor(predictions, requires_grad=True)
+    value = loss(labels, p)
     value.backward()
     return float(value.detach()), p.grad.numpy()
 
 
 def ours(loss: losses.Loss, labels: np.ndarray, predictions: np.ndarray) -> tuple[float, np.ndarray]:
-    def call(t: Any, p: Any) -> list[Any]:
+    def gradient(t: Any, p: Any) -> Any:
         each = loss.call(t, p)
         share = ops.affine(each, 0.0, 1.0 / len(predictions))
-        return [each, Differentiator(current_trace(), [p]).run([(each, share)])[p]]
+        return Differentiator(current_trace(), [p]).run([(each, share)])[p]
 
-    each, gradient = computed(call, [labels.astype(np.float32), predictions.astype(np.float32)])
-    return float(each.mean()), gradient
+    return loss(labels, predictions), computed(gradient, [labels, predictions])
 
 
 @pytest.mark.parametrize(("name", "options", "labels", "predictions"), LOSSES, ids=IDS)
 def test_value_and_gradient(name: str, options: dict[str, Any], labels: np.ndarray, predictions: np.ndarray) -> None:
-    # Labels and predictions enter as float32 here.
-    labels, predictions = (a.astype(np.float32).astype(np.float64) for a in (labels, predictions))
+    labels, predictions = labels.astype(np.float32 if labels.dtype.kind == "f" else np.int32), predictions.astype(np.float32)
     value, gradient = ours(getattr(losses, name)(**options), labels, predictions)
     expected, slope = theirs(getattr(keras.losses, name)(**options), labels, predictions)
     assert value == pytest.approx(expected, rel=2e-6)
     np.testing.assert_allclose(gradient, slope, rtol=0, atol=1e-5 * np.abs(slope).max())
-    assert getattr(losses, name)(**options)(labels, predictions) == pytest.approx(expected, rel=2e-6)
 
 
 @pytest.mark.parametrize("name", sorted({name for name, *_ in LOSSES}))
@@ -98,6 +99,13 @@ def test_defaults(name: str) -> None:
     expected = {"name": theirs.name, **getattr(theirs, "_fn_kwargs", {}), **theirs.get_config()}
     for argument, value in ours.get_config().items():
         assert value == expected.get(argument, getattr(theirs, argument, None)), argument
+
+
+@pytest.mark.parametrize("name", ["MeanSquaredError", "CategoricalCrossentropy"])
+def test_sample_weights(name: str) -> None:
+    weights = RNG.uniform(0, 2, ROWS).astype(np.float32)
+    expected = float(keras.ops.convert_to_numpy(getattr(keras.losses, name)()(ONE_HOT, SHARES, weights)))
+    assert getattr(losses, name)()(ONE_HOT, SHARES, weights) == pytest.approx(expected, rel=2e-6)
 
 
 @pytest.mark.parametrize("shape", [(5, 3, 4), (2, 3, 2, 4)])

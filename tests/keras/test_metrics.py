@@ -10,7 +10,7 @@ pytest.importorskip("keras", reason="the comparison with Keras needs it: pip ins
 
 import keras
 
-from fastcnn import metrics
+from fastcnn import layers, metrics, models
 
 RNG = np.random.default_rng(0)
 SHARES = RNG.dirichlet(np.ones(6), 40).astype(np.float32)
@@ -47,6 +47,21 @@ def test_two_batches(name: str, options: Any, labels: Any, predictions: Any, wei
         other.update_state(labels[rows], predictions[rows], shares)
     assert ours.result() == pytest.approx(float(keras.ops.convert_to_numpy(other.result())), rel=1e-5)
     assert ours.name == re.sub(r"_\d+$", "", other.name)
+
+
+def test_plain_and_weighted_metrics_of_a_model() -> None:
+    told, weights = [], RNG.standard_normal((6, 6)).astype(np.float32)
+    for module, sequential, precision in (
+        (keras.layers, keras.Sequential, keras.metrics.Precision),
+        (layers, models.Sequential, metrics.Precision),
+    ):
+        model = sequential([module.Input((6,)), module.Dense(6, activation="softmax", use_bias=False)])
+        model.set_weights([weights])
+        weighted = ["mae", precision(name="precision"), "accuracy"]
+        model.compile("sgd", "categorical_crossentropy", metrics=["accuracy", "mse"], weighted_metrics=weighted)
+        shares = np.linspace(0, 2, 40, dtype=np.float32)
+        told.append(model.evaluate(SHARES, ONE_HOT, 16, sample_weight=shares, verbose=0, return_dict=True))
+    assert told[1] == pytest.approx({name: float(value) for name, value in told[0].items()}, rel=1e-5)
 
 
 def test_class_numbers_are_one_hot_labels() -> None:

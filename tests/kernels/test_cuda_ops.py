@@ -227,7 +227,7 @@ def test_nan_wins_its_window_and_minus_infinity_is_a_pixel(channels, backend):
     np.testing.assert_array_equal(outputs["argmax"][0, 0, :, 0], [2, 0, 0])
 
 
-@pytest.mark.parametrize("function", ["maximum", "abs"])
+@pytest.mark.parametrize("function", ["maximum", "minimum", "abs"])
 def test_nan_stays_nan(function, backend):
     bad, good = np.full((1, 3), np.nan), np.ones((1, 3))
     if function == "abs":

@@ -76,6 +76,17 @@ def test_weights_are_brought_back(device: str) -> None:
     np.testing.assert_allclose(model.get_weights()[0], np.maximum(layers_of(4.0)((5, 3)), 0), atol=1e-6)
 
 
+@pytest.mark.parametrize("device", FAST)
+@pytest.mark.parametrize("constraint", ["unit_norm", "non_neg"])
+def test_a_loss_that_is_not_finite_leaves_constrained_weights_alone(device: str, constraint: str) -> None:
+    model = models.Sequential([layers.Dense(3, input_shape=(5,), kernel_constraint=constraint)])
+    model.compile("sgd", "mse", device=device)
+    before = model.get_weights()
+    with pytest.raises(FloatingPointError):
+        model.train_on_batch(np.full((4, 5), np.nan, np.float32), np.zeros((4, 3)))
+    np.testing.assert_array_equal(model.get_weights()[0], before[0])
+
+
 def layers_of(scale: float) -> Any:
     """An initializer of normal numbers."""
 

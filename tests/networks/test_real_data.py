@@ -11,13 +11,20 @@ pytestmark = [pytest.mark.real_data, pytest.mark.exhaustive]
 
 
 def test_the_mnist_network_reaches_98_9_percent_in_five_epochs():
-    set_random_seed(0)
+    """The median of three seeds: what the recipe reaches, whereas one seed also tells in which order sums were taken.
+
+    Seeds differ by a few of 10,000 test pictures; a single one may lie below the bound.
+    """
     (x, y), (test_x, test_y) = mnist.load_data()
     x, test_x = (a.reshape(-1, 28, 28, 1).astype(np.float32) / 255 for a in (x, test_x))
-    model = applications.TutorialMNIST()
-    model.compile("adam", "sparse_categorical_crossentropy", metrics=["accuracy"])
-    model.fit(x, y, epochs=5, batch_size=64, validation_split=0.2, verbose=0)
-    assert model.evaluate(test_x, test_y, verbose=0)[1] >= 0.989
+    accuracies = []
+    for seed in range(3):
+        set_random_seed(seed)
+        model = applications.TutorialMNIST()
+        model.compile("adam", "sparse_categorical_crossentropy", metrics=["accuracy"])
+        model.fit(x, y, epochs=5, batch_size=64, validation_split=0.2, verbose=0)
+        accuracies.append(model.evaluate(test_x, test_y, verbose=0)[1])
+    assert np.median(accuracies) >= 0.989, accuracies
 
 
 def test_the_cifar10_network_reaches_66_percent_in_three_epochs():

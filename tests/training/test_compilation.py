@@ -90,7 +90,14 @@ def test_names_in_logs() -> None:
     assert two.directions() == {"kind_mse": "down", "kind_own": None, "size_accuracy": "up"}
 
 
+def test_weighted_metrics_are_the_last_of_their_output() -> None:
+    two = compilation(TWO, "mse", metrics=[["mae"], []], weighted_metrics={"kind": ["mae", "mse"], "size": ["mae"]})
+    assert list(dict(two.metric_names())) == ["kind_mae", "kind_weighted_mae", "kind_mse", "size_mae"]
+    assert [[weighted for _, weighted in output] for output in two.measured()] == [[False, True, True], [True]]
+
+
 def test_what_needs_labels() -> None:
     assert compilation(TWO, [None, "mse"]).labelled() == [1]
     assert compilation(TWO, [None, "mse"], metrics=[["accuracy"], None]).labelled() == [0, 1]
+    assert compilation(TWO, [None, "mse"], weighted_metrics=[["accuracy"], None]).labelled() == [0, 1]
     assert compilation(TWO, None).objective().accumulators() == 0

@@ -428,7 +428,7 @@ def test_not_compiled() -> None:
         (dict(loss_weights=["a"]), ValueError, "loss_weights must be finite"),
         (dict(device="gpu"), ValueError, "unknown device 'gpu'"),
         (dict(run_eagerly=True), ValueError, "does not offer run_eagerly=True"),
-        (dict(weighted_metrics=["mse"]), ValueError, "weighted_metrics"),
+        (dict(weighted_metrics="mse"), ValueError, "weighted_metrics must be a list"),
         (dict(optimiser="adam"), TypeError, "optimiser"),
     ],
 )

@@ -4,6 +4,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+import sklearn.metrics as sk
 
 from fastcnn import layers, metrics, models
 
@@ -30,6 +31,29 @@ def test_results_by_hand() -> None:
     assert result(metrics.F1Score("micro")) == pytest.approx(3 / 5, rel=1e-6)
     assert result(metrics.F1Score("weighted")) == pytest.approx(0.2 * 2 / 4 + 0.8 * 2 / 3, rel=1e-6)
     assert result(metrics.RootMeanSquaredError(), np.array([1.0, 5.0]), np.array([2.0, 2.0])) == pytest.approx(5**0.5)
+
+
+def test_results_are_scikit_learn_s() -> None:
+    rng = np.random.default_rng(1)
+    labels, shares = rng.integers(0, 4, 200), rng.dirichlet(np.ones(4), 200).astype(np.float32)
+    found, weights = shares.argmax(-1), rng.random(200)
+    matrix = metrics.ConfusionMatrix()
+    matrix.update_state(labels, shares, weights)
+    np.testing.assert_allclose(matrix.matrix, sk.confusion_matrix(labels, found, sample_weight=weights))
+    for average in ("micro", "macro", "weighted"):
+        expected = sk.f1_score(labels, found, average=average, sample_weight=weights)
+        assert result(metrics.F1Score(average), labels, shares, weights) == pytest.approx(expected, rel=1e-6)
+    for k in (1, 2, 3):
+        expected = sk.top_k_accuracy_score(labels, shares, k=k, sample_weight=weights)
+        assert result(metrics.SparseTopKCategoricalAccuracy(k), labels, shares, weights) == pytest.approx(expected)
+
+
+def test_the_area_is_scikit_learn_s_where_thresholds_tell_all_scores_apart() -> None:
+    rng = np.random.default_rng(2)
+    scores = (rng.integers(0, 199, (500, 1)) + 0.5) / 199  # one between every two thresholds
+    bits, weights = rng.random((500, 1)) < scores, rng.random(500)
+    expected = sk.roc_auc_score(bits, scores, sample_weight=weights)
+    assert result(metrics.AUC(), bits, scores, weights) == pytest.approx(expected, rel=1e-12)
 
 
 def test_the_area_is_how_often_a_yes_is_above_a_no() -> None:

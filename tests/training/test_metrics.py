@@ -62,6 +62,23 @@ def test_metrics_do_not_see_sample_weights(data: tuple) -> None:
     assert weighted["loss"] != pytest.approx(plain["loss"])
 
 
+def test_weighted_metrics_see_sample_weights(data: tuple, tmp_path: Any) -> None:
+    x, y = data
+    model = classifier()
+    hits = [lambda t, q: q.argmax(-1) == t, "top_k_categorical_accuracy", "accuracy"]
+    model.compile("sgd", "sparse_categorical_crossentropy", metrics=["accuracy"], weighted_metrics=hits)
+    logs = model.evaluate(x, y, batch_size=10, sample_weight=np.arange(25), verbose=0, return_dict=True)
+    right = model.predict(x, verbose=0).argmax(-1) == y
+    assert logs["accuracy"] == pytest.approx(right.mean(), rel=1e-6)
+    assert logs["weighted_accuracy"] == logs["<lambda>"] == pytest.approx(np.average(right, weights=np.arange(25)), rel=1e-6)
+    model.compile("sgd", "sparse_categorical_crossentropy", weighted_metrics=["accuracy", "recall"])
+    model.save(tmp_path / "m.safetensors")
+    again = models.load_model(tmp_path / "m.safetensors")
+    told = [m.evaluate(x, y, sample_weight=np.arange(25), verbose=0, return_dict=True) for m in (model, again)]
+    assert told[0] == told[1]
+    assert told[0]["accuracy"] == pytest.approx(logs["weighted_accuracy"], rel=1e-6)
+
+
 class Extremes(metrics.Metric):
     """The largest prediction seen, and how often it was fed."""
 

@@ -23,7 +23,7 @@ from ..host.functions import activation_number
 from ..host.layout import blocks_of
 from ..host.plan import float_bits
 from ..simd import TILE_BLOCKS
-from . import depthwise, tiles, winograd
+from . import depthwise, polyphase, tiles, winograd
 from .geometry import Convolution, Tap, convolution
 from .tables import (
     VECTOR,
@@ -129,10 +129,12 @@ def forward(
     """y = pool(act(x * w + b))."""
     smooth = activation not in ("linear", "relu")
     floor = 0.0 if activation == "relu" else -inf
-    tile = winograd.choose(plan, c, pool.window if pool else UNIT)
+    window, argmax = (pool.window, pool.argmax) if pool else (UNIT, None)
+    tile, phases = winograd.choose(plan, c, window), polyphase.choose(plan, c, window)
     if tile:
-        window, argmax = (pool.window, pool.argmax) if pool else (UNIT, None)
         winograd.forward(plan, c, tile, x, w, b, y, floor=floor, window=window, argmax=argmax)
+    elif phases:
+        polyphase.forward(plan, phases, x, w, b, y, floor=floor, window=window, argmax=argmax)
     elif pool is None and depthwise.possible(c):
         depthwise.forward(plan, c, x, w, b, y, floor)
     else:
@@ -161,11 +163,15 @@ def backward(
     activation: str, alpha: float, pool: Pool | None = None,
 ) -> None:
     """Gradients of forward."""
-    tile = winograd.choose(plan, c, pool.window if pool else UNIT) if dx or dw else None
+    window, argmax = (pool.window, pool.argmax) if pool else (UNIT, None)
+    gradient = winograd.Gradient(dy, None if activation == "linear" else y, argmax, activation, alpha, window)
+    tile = winograd.choose(plan, c, window) if dx or dw else None
     if tile and (dw is None or winograd.sums_in_frequencies(c, tile)):
-        value = None if activation == "linear" else y
-        pooled = (pool.argmax, activation, alpha, pool.window) if pool else (None, activation, alpha)
-        winograd.backward(plan, c, tile, x, w, winograd.Gradient(dy, value, *pooled), dx, dw, db)
+        winograd.backward(plan, c, tile, x, w, gradient, dx, dw, db)
+        return
+    phases = polyphase.choose(plan, c, window) if dx is None else None
+    if phases and dw and winograd.sums_in_frequencies(phases.unstrided, phases.tile):
+        polyphase.backward(plan, phases, x, w, gradient, dw, db)
         return
     if dw and dx is None and c.groups == 1 and prod(c.kernel) * c.channels_in <= FEW_ROWS:
         _narrow_gradient(plan, c, x, y, dy, dw, db, activation, alpha, pool)

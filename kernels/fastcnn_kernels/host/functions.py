@@ -1,5 +1,5 @@
-"""Elementwise functions of vectors, inlined into kernels: exp, expm1, log, log1p, tanh, sigmoid, normal_cdf, and the
-activations by number.
+"""Elementwise functions of vectors, inlined into kernels: exp, expm1, log, log1p, tanh, sigmoid, normal_cdf, signum, and
+the activations by number.
 
 exp is the polynomial of Cephes (Moshier): x = n ln 2 + r, 2^n by exponent arithmetic, e^r by degree 5; relative error at most
 2e-7 in [-86.6, 88.7], 0 below, clamped above. tanh and sigmoid are made from it: absolute error at most 2e-7. log is that of
@@ -125,6 +125,13 @@ def normal_cdf(x):
     p = fma(p, t, splat(np.float32(0.254829592)))
     tail = splat(np.float32(0.5)) * p * t * exp(splat(np.float32(-0.5)) * x * x)
     return select(x > zero, one - tail, tail)
+
+
+@inlined
+def signum(x):
+    """-1, 0 or 1, as x is; NaN of NaN."""
+    zero, one = splat(np.float32(0)), splat(np.float32(1))
+    return select(x > zero, one, select(x < zero, zero - one, zero * x))
 
 
 @inlined

@@ -15,7 +15,7 @@ from numba.extending import overload
 
 from ..api import UNARY
 from ..simd import absolute, fma, maximum, minimum, select, splat
-from .functions import exp, expm1, inlined, log, log1p, normal_cdf, sigmoid
+from .functions import exp, expm1, inlined, log, log1p, normal_cdf, sigmoid, signum
 
 SELU_SCALE, SELU_ALPHA = np.float32(1.0507009873554805), np.float32(1.6732632423543772)
 """The fixed point of mean 0 and variance 1 (Klambauer, Unterthiner, Mayr and Hochreiter 2017)."""
@@ -136,8 +136,7 @@ def _square_slope(x, y):
 
 @inlined
 def _abs_slope(x, y):
-    zero, one = splat(np.float32(0)), splat(np.float32(1))
-    return select(x > zero, one, select(x < zero, zero - one, zero * x))
+    return signum(x)
 
 
 @inlined

@@ -15,7 +15,7 @@ from numba import types
 from numba.extending import overload
 
 from ..api import POINTWISE_LOSSES
-from ..host.functions import exp, inlined, log, log1p, tanh
+from ..host.functions import exp, inlined, log, log1p, signum, tanh
 from ..host.runner import kernel
 from ..host.walk import BLOCK, CHANNELS, ROWS, WIDTH, number, real, row, sample_address, stride, walk
 from ..simd import (
@@ -85,12 +85,6 @@ def slope_of(y: Any, t: Any, a: Any, b: Any, c: Any, function: int) -> Any:
 
 
 @inlined
-def _signum(x):
-    zero, one = splat(np.float32(0)), splat(np.float32(1))
-    return select(x > zero, one, select(x < zero, zero - one, zero * x))
-
-
-@inlined
 def _squared(y, t, a, b, c):
     return (y - t) * (y - t)
 
@@ -107,7 +101,7 @@ def _absolute(y, t, a, b, c):
 
 @inlined
 def _absolute_slope(y, t, a, b, c):
-    return _signum(y - t)
+    return signum(y - t)
 
 
 @inlined
@@ -122,7 +116,7 @@ def _percentage(y, t, a, b, c):
 
 @inlined
 def _percentage_slope(y, t, a, b, c):
-    return _signum(y - t) * _percent(t)
+    return signum(y - t) * _percent(t)
 
 
 @inlined

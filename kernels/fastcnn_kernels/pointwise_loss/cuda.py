@@ -59,12 +59,13 @@ def _signum(x):
 
 @inlined
 def _at_least(x):
+    # As written, NaN stays NaN: min.f32 and max.f32 would hide it.
     return float32(LEAST) if x < float32(LEAST) else x
 
 
 @inlined
 def _clipped(x, most):
-    return min(_at_least(x), float32(most))
+    return float32(most) if x > float32(most) else _at_least(x)
 
 
 @inlined

@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from ..api import Scalars
 from ..host.functions import inlined
 from ..host.layout import blocks_of
 from ..host.runner import kernel
@@ -21,6 +22,7 @@ from ..simd import (
     horizontal_sum_f64,
     load_f32x16,
     load_f64,
+    load_i64,
     maximum,
     minimum,
     select,
@@ -31,7 +33,7 @@ from ..simd import (
     store_f64,
 )
 
-EPSILON = np.float32(1e-7)
+EPSILON, NONFINITE = np.float32(1e-7), 8 * Scalars.NONFINITE
 CHUNKS = 64
 """Parts that a parameter's rows are cut into to add them up: as many on any number of threads."""
 
@@ -67,15 +69,20 @@ def penalty_gradient(plan: Any, w: Any, dw: Any, y: Any, *, l1: float, l2: float
     )
 
 
-def constrain(plan: Any, w: Any, *, axes: int, low: float, high: float, rate: float, positive: bool) -> None:
+def constrain(plan: Any, w: Any, scalars: Any, *, axes: int, low: float, high: float, rate: float, positive: bool) -> None:
     """Scale w to norms within limits, or cut off what is below 0."""
     # The last axis is padded to whole vectors, so that the axes after the first `axes` are columns of vectors.
     rows, columns = prod(w.shape[:axes]), prod(w.shape[axes:-1]) * blocks_of(w.shape[-1])
     if axes == len(w.shape):
         rows, columns = parameter_rows(w), 1
-    numbers = (rows, columns, float(low), float(high), float(rate), positive, w.shape[-1] if axes == len(w.shape) else 0)
+    length = w.shape[-1] if axes == len(w.shape) else 0
+    numbers = (rows, columns, float(low), float(high), float(rate), positive, length)
     plan.launch(
-        constrain_kernel, lambda at: walk_parameters(at, (w,), numbers), reads=[w], writes=[w], outputs=columns
+        constrain_kernel,
+        lambda at: walk_parameters(at, (w,), (*numbers, at(scalars))),
+        reads=[w, scalars],
+        writes=[w],
+        outputs=columns,
     )
 
 
@@ -127,8 +134,10 @@ def _scale(norm, low, high, rate):
 @kernel
 def constrain_kernel(a, first, last):
     """w = max(w, 0), or w * scale(norm), norm the root of the sum of squares over `rows` rows, for the columns first .. last -
-    1 of vectors. Operand w; numbers rows, columns, low, high, rate, positive, and, where all weights have one norm, the length
-    of the last axis, else 0."""
+    1 of vectors. Operand w; numbers rows, columns, low, high, rate, positive, where all weights have one norm the length of the
+    last axis, else 0, and scalars."""
+    if load_i64(number(a, 7) + NONFINITE) != 0:
+        return
     rows, columns, positive, length = number(a, 0), number(a, 1), number(a, 5), number(a, 6)
     low, high, rate = np.float32(real(a, 2)), np.float32(real(a, 3)), np.float32(real(a, 4))
     zero, vectors = splat(np.float32(0)), a[WIDTH] if length > 0 else 1

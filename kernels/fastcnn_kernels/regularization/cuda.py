@@ -13,6 +13,7 @@ from typing import Any
 from numba import cuda
 from numba.cuda.types import float32, float64, uint32
 
+from ..api import Scalars
 from ..device.kernel import CudaKernel, kernel
 from ..device.reduction import total_of
 from ..device.tiles import quad_grid
@@ -20,7 +21,7 @@ from ..ptx import load_quad, store_quad
 
 THREADS, PARTS = 256, 256
 """Threads of a block; blocks that add up one tensor at most."""
-EPSILON = 1e-7
+EPSILON, NONFINITE = 1e-7, Scalars.NONFINITE
 REASON = "totals are float64: one thread adds one number to each"
 
 
@@ -38,13 +39,13 @@ def penalty_gradient(plan: Any, w: Any, dw: Any, y: Any, *, l1: float, l2: float
     plan.launch(penalty_gradient_kernel(), grid, (w, dw, y, l1, 2 * l2, w.size), writes=(y,))
 
 
-def constrain(plan: Any, w: Any, *, axes: int, low: float, high: float, rate: float, positive: bool) -> None:
+def constrain(plan: Any, w: Any, scalars: Any, *, axes: int, low: float, high: float, rate: float, positive: bool) -> None:
     """Scale w to norms within limits, or cut off what is below 0."""
     if positive:
-        plan.launch(positive_kernel(), quad_grid(w.size, THREADS), (w, w.size), writes=(w,))
+        plan.launch(positive_kernel(), quad_grid(w.size, THREADS), (w, scalars, w.size), writes=(w,))
         return
     rows, columns = prod(w.shape[:axes]), prod(w.shape[axes:])
-    plan.launch(norm_kernel(), columns, (w, low, min(high, 3e38), rate, 1 - rate, rows, columns), writes=(w,))
+    plan.launch(norm_kernel(), columns, (w, scalars, low, min(high, 3e38), rate, 1 - rate, rows, columns), writes=(w,))
 
 
 @cache
@@ -114,10 +115,12 @@ def penalty_gradient_kernel() -> CudaKernel:
 def positive_kernel() -> CudaKernel:
     """The kernel."""
 
-    @kernel("f32*, u32", threads=THREADS, registers=32)
-    def positive(w, n):
-        """w = max(w, 0); a thread four elements; 8 bytes each."""
+    @kernel("f32*, u64*, u32", threads=THREADS, registers=32)
+    def positive(w, scalars, n):
+        """w = max(w, 0); a thread four elements; 8 bytes each. Nothing while NONFINITE is set."""
         value = cuda.local.array(4, float32)
+        if scalars[NONFINITE] != 0:
+            return
         i = uint32(4 * (cuda.blockIdx.x * THREADS + cuda.threadIdx.x))
         while i < n:
             load_quad(value, w, i, n)
@@ -134,12 +137,14 @@ def norm_kernel() -> CudaKernel:
     """The kernel."""
     total_across = total_of(THREADS)
 
-    @kernel("f32*, f32, f32, f32, f32, u32, u32", threads=THREADS, registers=40)
-    def scaled(w, low, high, rate, rest, rows, columns):
+    @kernel("f32*, u64*, f32, f32, f32, f32, u32, u32", threads=THREADS, registers=40)
+    def scaled(w, scalars, low, high, rate, rest, rows, columns):
         """w[:, c] *= (rate * clip(norm, low, high) + rest * norm) / (1e-7 + norm), norm that of w[:, c], c the block's number.
 
-        Thread t takes the rows t, t + THREADS, ...; 12 bytes a weight.
+        Thread t takes the rows t, t + THREADS, ...; 12 bytes a weight. Nothing while NONFINITE is set.
         """
+        if scalars[NONFINITE] != 0:
+            return
         total, r, c = float32(0), uint32(cuda.threadIdx.x), uint32(cuda.blockIdx.x)
         while r < rows:
             value = w[uint32(r * columns + c)]

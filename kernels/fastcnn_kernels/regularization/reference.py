@@ -1,13 +1,15 @@
 """Penalties on weights, and the sets that weights are kept in, in NumPy.
 
     penalty, penalty_gradient    l1 * sum |w| + l2 * sum w^2, and its gradient added to another
-    constrain                    weights not below 0; norms between two limits
+    constrain                    weights not below 0; norms between two limits; nothing while NONFINITE is set
 """
 
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+
+from ..api import Scalars
 
 Array = NDArray[Any]
 EPSILON = 1e-7
@@ -23,9 +25,9 @@ def penalty_gradient(plan: Any, w: Any, dw: Any, y: Any, *, l1: float, l2: float
     plan.launch(_penalty_gradient, w, dw, y, l1=l1, l2=l2)
 
 
-def constrain(plan: Any, w: Any, *, axes: int, low: float, high: float, rate: float, positive: bool) -> None:
+def constrain(plan: Any, w: Any, scalars: Any, *, axes: int, low: float, high: float, rate: float, positive: bool) -> None:
     """Scale w to norms within limits, or cut off what is below 0."""
-    plan.launch(_constrain, w, axes=axes, low=low, high=high, rate=rate, positive=positive)
+    plan.launch(_constrain, w, scalars, axes=axes, low=low, high=high, rate=rate, positive=positive)
 
 
 def _penalty(w: Array, accumulator: Array, *, samples: int, l1: float, l2: float) -> None:
@@ -37,7 +39,9 @@ def _penalty_gradient(w: Array, dw: Array, y: Array, *, l1: float, l2: float) ->
     y[...] = dw + l1 * np.sign(w) + 2 * l2 * w
 
 
-def _constrain(w: Array, *, axes: int, low: float, high: float, rate: float, positive: bool) -> None:
+def _constrain(w: Array, scalars: Array, *, axes: int, low: float, high: float, rate: float, positive: bool) -> None:
+    if scalars[Scalars.NONFINITE]:
+        return
     if positive:
         np.maximum(w, 0, out=w)
         return

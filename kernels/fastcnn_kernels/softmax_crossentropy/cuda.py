@@ -168,7 +168,8 @@ def label_of(sparse: bool) -> Any:
 
 @inlined
 def _clip(p):
-    return min(max(p, float32(LEAST)), float32(MOST))
+    # As written, NaN stays NaN: min.f32 and max.f32 would hide it.
+    return float32(LEAST) if p < float32(LEAST) else float32(MOST) if p > float32(MOST) else p
 
 
 @inlined
