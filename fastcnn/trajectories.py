@@ -85,8 +85,10 @@ def _expected(network: str) -> tuple[NDArray[Any], list[NDArray[Any]]]:
     return train(network, ReferenceBackend(np.float64))
 
 
-def follow(network: str, device: Any, change: float = 0.0, tolerance: float = TOLERANCE) -> float:
-    """AssertionError where a loss or a weight leaves the reference's; the largest error as a share of what is allowed."""
+def follow(network: str, device: Any, change: float = 0.0, tolerance: float | None = None) -> float:
+    """AssertionError where a loss or a weight leaves the reference's by more than `tolerance`, by default TOLERANCE, of the
+    largest; the largest error as a share of what is allowed."""
+    tolerance = TOLERANCE if tolerance is None else tolerance
     (want, expected), (have, weights) = _expected(network), train(network, device, change)
     shares = [_share(f"{network}: the losses", have, want, tolerance * np.abs(want).max())]
     for number, (ours, reference) in enumerate(zip(weights, expected, strict=True)):

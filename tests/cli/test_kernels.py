@@ -96,4 +96,4 @@ def test_a_kernel_that_does_not_pass(monkeypatch: pytest.MonkeyPatch, capsys: py
 @needs_packages
 def test_the_networks_use_kernels_of_most_folders() -> None:
     folders = {kernel.name.split(".")[0] for kernel in kernels.used()}
-    assert folders >= {"conv", "data", "dropout", "loss", "norm", "optimizer", "pool", "shape", "softmax_crossentropy"}
+    assert folders >= {"conv", "data", "dropout", "loss", "norm", "optimizer", "pool", "softmax_crossentropy"}
