@@ -71,7 +71,7 @@ def test_killed_while_writing(function: str, calls: int, unbroken: Path, tmp_pat
 
 
 def test_ctrl_c_says_what_is_saved_and_how_to_go_on(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    words = ["train", "--limit", "800", "--epochs", "20", "--batch-size", "4", "--out", tmp_path / "a run"]
+    words = ["train", "--limit", "800", "--epochs", "60", "--batch-size", "4", "--out", tmp_path / "a run"]
     process = start(*words)
     assert process.stdout
     assert process.stderr
@@ -82,12 +82,12 @@ def test_ctrl_c_says_what_is_saved_and_how_to_go_on(tmp_path: Path, capsys: pyte
     _, errors = process.communicate(timeout=60)
     assert process.returncode == 130
     assert "Traceback" not in errors
-    told = re.search(r"fastcnn: interrupted\. (\d+) of 20 epochs are saved; to go on: (fastcnn .*)\n", errors)
+    told = re.search(r"fastcnn: interrupted\. (\d+) of 60 epochs are saved; to go on: (fastcnn .*)\n", errors)
     assert told, errors
-    assert 2 <= int(told[1]) == len(records(tmp_path / "a run")) < 20
+    assert 2 <= int(told[1]) == len(records(tmp_path / "a run")) < 60
     assert cli.main(shlex.split(told[2])[1:]) == 0
-    assert f"Epoch {int(told[1]) + 1}/20" in capsys.readouterr().out
-    assert len(records(tmp_path / "a run")) == 20
+    assert f"Epoch {int(told[1]) + 1}/60" in capsys.readouterr().out
+    assert len(records(tmp_path / "a run")) == 60
 
 
 def test_more_epochs_are_those_of_a_longer_run(unbroken: Path, tmp_path: Path) -> None:

@@ -21,10 +21,11 @@ OPS = {path.parent.name for path in KERNELS.glob("*/reference.py")}
 
 MADE_OF = {
     "augment": {"random"},
-    "conv": {"activation", "pool"},  # epilogues
+    "conv": {"activation", "pool", "random"},  # epilogues; on the GPU, dropout too
     "conv_transpose": {"conv"},  # run backwards
     "dense": {"activation", "conv"},  # on the CPU a dense layer is the convolution of one pixel
     "dropout": {"random"},
+    "loss": {"softmax_crossentropy"},  # on the GPU, one launch of both
 }
 """Ops whose arithmetic is another op's: the only ones that may import it."""
 

@@ -12,18 +12,16 @@ from typing import Any
 from numba import cuda
 from numba.cuda.types import float32, int32, int64, uint32
 
-from ..api import TRANSFORMS, Scalars
+from ..api import TRANSFORMS
 from ..device.kernel import CudaKernel, kernel
 from ..device.pixels import loader, storer
 from ..device.tiles import ceil_div
 from ..ptx import inlined
-from ..random.cuda import philox
+from ..random.cuda import SEED, STEP, philox
 from .geometry import box_ranges, fixed_range, functions
 from .reference import MIDDLE, SPREAD
 
 THREADS = 256
-SEED, STEP = 2 * Scalars.SEED, 2 * Scalars.STEP
-"""Where the numbers begin in the scalars buffer, in words of 32 bits."""
 STREAM = "u32*, u32, u32, u32, u32"
 """How a kernel knows its stream: the scalars; whether the seed is the next two words, low and high, and not theirs; op_id."""
 random_number, drawn, composed, rectangle = functions(inlined)

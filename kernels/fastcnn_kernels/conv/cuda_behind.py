@@ -21,9 +21,8 @@ from ..api import Tensor
 from ..device.functions import derivative
 from ..device.plan import float_bits
 from ..device.tickets import COUNTERS, PARTS
-from ..dropout.cuda import SEED, STEP
 from ..ptx import as_float, inlined, pointer_to, store2, store4
-from ..random.cuda import philox
+from ..random.cuda import SEED, STEP, philox
 from ..random.reference import uniform_limit
 
 SCALARS, LIMIT, OP_ID, KEPT, MASK, ARGMAX, CHANNELS, WIDTH, SCALE, ALPHA = range(2, 12)

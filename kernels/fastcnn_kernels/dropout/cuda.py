@@ -6,17 +6,14 @@ from typing import Any
 from numba import cuda
 from numba.cuda.types import float32, uint32
 
-from ..api import Scalars
 from ..device.kernel import CudaKernel, kernel
 from ..device.tiles import elementwise_grid, quad_grid
 from ..device.works import op
 from ..ptx import inlined, load_quad, store_quad
-from ..random.cuda import normal, philox
+from ..random.cuda import SEED, STEP, normal, philox
 from ..random.reference import uniform_limit
 
 THREADS = 256
-SEED, STEP = 2 * Scalars.SEED, 2 * Scalars.STEP
-"""Where the numbers begin in the scalars buffer, in words of 32 bits."""
 
 
 @op("dropout_forward", "y")

@@ -2,14 +2,18 @@
 
     philox         four words of one counter
     normal         two normal numbers from two words
+    SEED, STEP     what keys and counters begin with, in the scalars buffer
 """
 
 import math
 
 from numba.cuda.types import float32, int32, uint32, uint64
 
+from ..api import Scalars
 from ..ptx import inlined
 
+SEED, STEP = 2 * Scalars.SEED, 2 * Scalars.STEP
+"""Where the numbers begin in the scalars buffer, in words of 32 bits."""
 ROUNDS = 10
 MULTIPLIER_0, MULTIPLIER_1 = 0xD2511F53, 0xCD9E8D57
 KEY_STEP_0, KEY_STEP_1 = 0x9E3779B9, 0xBB67AE85
