@@ -2,6 +2,7 @@
 
 import json
 import os
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -31,11 +32,17 @@ def _as_in_a_new_process(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Non
 
 
 def start(*words: Any, **environment: str) -> "subprocess.Popen[str]":
-    """Start `python -m fastcnn` with these words."""
+    """Start `python -m fastcnn` with these words, interruptible even where these tests are not: shells start jobs in the
+    background with SIGINT ignored, and children inherit that."""
     path = os.pathsep.join([str(ROOT), str(ROOT / "kernels"), os.environ.get("PYTHONPATH", "")])
     command = [sys.executable, "-m", "fastcnn", *map(str, words)]
     pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
-    return subprocess.Popen(command, env={**os.environ, "PYTHONPATH": path, **environment}, **pipes)  # type: ignore[call-overload]
+    before = signal.getsignal(signal.SIGINT)
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    try:
+        return subprocess.Popen(command, env={**os.environ, "PYTHONPATH": path, **environment}, **pipes)  # type: ignore[call-overload]
+    finally:
+        signal.signal(signal.SIGINT, before)
 
 
 def finish(*words: Any, **environment: str) -> str:
