@@ -45,7 +45,7 @@ from .tables import (
 )
 from .weights import Weights, add_slices, forward_weights, gather, packed
 
-POOL_CHUNK, GRADIENT_CHUNK = 96, 128
+POOL_CHUNK = GRADIENT_CHUNK = 96
 """Pixels whose outputs, and whose output gradients, stay in the first-level cache."""
 GRADIENT_ROWS = 192
 """Rows of the weight gradient that stay in the first-level cache, and one output of a launch over rows."""
@@ -204,10 +204,14 @@ def _data_gradient(plan: Any, c: Convolution, w: Tensor, dz: Tensor, dx: Tensor)
     """dx = dz * w transposed: for each phase of x's pixels a product over the taps that they see."""
     phases_of = list(c.phases())
     by_panel = c.groups == 1 and len(phases_of) == 1 and _streams(c.extents, w)
+    if not all(taps for _, taps in phases_of):
+        plan.launch(
+            tiles.clear, lambda at: [at(dx) - at.layout(dx).origin, at.layout(dx).sample], reads=[], writes=[dx]
+        )
     for panels in panels_of(blocks_of(c.channels_in), widest_panel(c.channels_in // c.groups, c.groups)):
         weights = packed(plan, c, w, panels, True, by_panel)
         ranges = panel_ranges(c, panels, transposed=True)
-        for phases, taps in phases_of:
+        for phases, taps in (found for found in phases_of if found[1]):
             counts, firsts = [p.count for p in phases], [p.first for p in phases]
             sources, targets = pixel_grid(counts), pixel_grid(counts, c.strides, firsts)
             Product(dz, dx, None, weights, panels, ranges, taps, sources, targets, -inf, None, by_panel).launch(plan)
@@ -288,7 +292,7 @@ class Product:
             at(w.tensor), w.ld, *bias,
             address(tables["panels"]), self.panels.count, w.panel, address(w.packing(at)) if w.packing else 0,
             pixels, group, self._chunk() if self.pool else group * pixels, at.batch_size if self.by_panel else 0,
-            float_bits(self.floor), *self._pool_arguments(at, tables, scratch),
+            float_bits(self.floor), *self._pool_arguments(at, tables, scratch), x.block, 0 if x.packed else x.blocks,
         ]
 
     def _pool_arguments(self, at: Any, tables: dict[str, Table], scratch: Tensor | None) -> list[int]:

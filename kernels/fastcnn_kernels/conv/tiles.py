@@ -4,6 +4,7 @@
     weight_gradient    rows x lanes, contracted over pixels; one kernel a panel width
     narrow_gradient    the same for few rows, dz made on the fly: first layers, whose dz nobody else needs
     output_gradient    dz = dy * act'(y), scattered to the pixels that won their pool's window, and its sum, db
+    clear              zeros, where the data gradient has pixels that no tap sees
     pack               weights as panels, transposed for the data gradient
     gather, add_slices sums over slices, permuted by a table or in order
 
@@ -18,7 +19,7 @@ from typing import Any
 import numpy as np
 from llvmlite import ir
 from numba import njit
-from numba.core import types
+from numba.core import cgutils, types
 
 from ..api import ACTIVATIONS
 from ..host.functions import LINEAR, derivative, inlined
@@ -130,6 +131,23 @@ def store_tile(typingctx: Any, tile: Any, addresses: Any, block: Any, floor: Any
     return types.void(tile, addresses, types.int64, f32x16), codegen
 
 
+@literal_intrinsic
+def prefetch(typingctx: Any, addresses: Any, offset: Any) -> Any:
+    """Ask for the cache line at every address + offset, in the second-level cache."""
+
+    def codegen(context: Any, builder: ir.IRBuilder, sig: Any, args: Any) -> Any:
+        pointer, i32 = ir.IntType(8).as_pointer(), ir.IntType(32)
+        kind = ir.FunctionType(ir.VoidType(), [pointer, i32, i32, i32])
+        function = cgutils.get_or_insert_function(builder.module, kind, "llvm.prefetch.p0i8")
+        read, second_level, data = i32(0), i32(2), i32(1)
+        for p in range(addresses.count):
+            place = builder.inttoptr(builder.add(builder.extract_value(args[0], p), args[1]), pointer)
+            builder.call(function, [place, read, second_level, data])
+        return context.get_dummy_value()
+
+    return types.void(addresses, types.int64), codegen
+
+
 def _transpose(
     builder: ir.IRBuilder, source: ir.Value, step: ir.Value, last: ir.Value, target: ir.Value, target_step: ir.Value
 ) -> None:
@@ -210,7 +228,8 @@ def product(blocks: int) -> kernel:
         samples. A panel is (table of runs, fours, threes, singles, bytes in w, first block). For each group of samples, for
         each panel: its rows of w stay in the second-level cache while tiles of P pixels cross the group. Where `window` > 0,
         the tiles of `chunk` pixels go to `scratch` and only the largest pixel of each window to y. Where `packing` is given, a
-        panel is packed just before it is used, so that large weights come from memory once.
+        panel is packed just before it is used, so that large weights come from memory once. The first panel, for which x may
+        have to come from memory, asks for the next tile's pixels while it computes one.
         """
         x, x_sample, x_pixels = a[0], a[1], a[2]
         y, y_sample, y_block, y_pixels = a[3], a[4], a[5], a[6]
@@ -219,6 +238,7 @@ def product(blocks: int) -> kernel:
         pixels, group, chunk, samples, floor = a[15], a[16], a[17], a[18], splat(np.float32(bits_as_f64(a[19])))
         scratch, scratch_pixels, window = a[20], a[21], a[22]
         argmax, argmax_sample, argmax_block, argmax_pixels = a[23], a[24], a[25], a[26]
+        x_block, x_blocks = a[27], a[28]
         first_sample, last_sample, first_panel, last_panel = first, last, 0, panel_count
         if samples > 0:
             first_sample, last_sample, first_panel, last_panel = 0, samples, first, last
@@ -241,6 +261,10 @@ def product(blocks: int) -> kernel:
                     for p in range(c, end, tile_pixels):
                         tile = same_vectors(bias + block * bias_block, tile_pixels, blocks)
                         places = tile_addresses(x + n * x_sample, x_pixels, 8, p, end - 1, tile_pixels)
+                        if q == first_panel and x_blocks > 0:
+                            upcoming = tile_addresses(x + n * x_sample, x_pixels, 8, p + tile_pixels, count - 1, tile_pixels)
+                            for k in range(x_blocks):
+                                prefetch(upcoming, k * x_block)
                         tile = contract(tile, places, rows, fours, threes, singles, weights, ld)
                         places = tile_addresses(target, target_pixels, 8, p, end - 1, tile_pixels)
                         store_tile(tile, places, target_block, floor)
@@ -271,8 +295,9 @@ def weight_gradient(blocks: int) -> kernel:
         """dw[row, lanes] = sum over pixels of x[pixel + row] * dz[pixel, lanes], rows under all taps mixed.
 
         An item is `run` rows of a panel, which is (row table, rows, bytes in dw, first block of dz). All items over the samples
-        first .. last - 1, or, where a[SAMPLES] > 0, items first .. last - 1 over all samples. For each item, for each chunk of
-        pixels, whose dz stays in the first-level cache: every tile of P rows adds the chunk to dw, which stays there too.
+        first .. last - 1, or, where a[SAMPLES] > 0, items first .. last - 1 over all samples. For each group of samples, whose
+        x stays in the second-level cache, for each item, for each chunk of pixels, whose dz stays in the first-level cache:
+        every tile of P rows adds the chunk to dw, and asks for the channels of the tiles to come.
         """
         x, x_sample, x_pixels = a[0], a[1], a[2]
         z, z_sample, z_block, z_pixels = a[3], a[4], a[5], a[6]
@@ -282,14 +307,14 @@ def weight_gradient(blocks: int) -> kernel:
         first_sample, last_sample, first_item, last_item = first, last, 0, items
         if samples > 0:
             first_sample, last_sample, first_item, last_item = 0, samples, first, last
-        for item in range(first_item, last_item):
-            panel = panels + 32 * (item // runs)
-            rows, first_row = load_i64(panel), item % runs * run
-            last_row = min(load_i64(panel + 8), first_row + run) - 1
-            target, block = dw + load_i64(panel + 16), load_i64(panel + 24) * z_block
-            for n in range(first_sample, last_sample, group):
-                count = min(group, last_sample - n) * pixels
-                x_group, z_group = x + n * x_sample, z + n * z_sample + block
+        for n in range(first_sample, last_sample, group):
+            count = min(group, last_sample - n) * pixels
+            for item in range(first_item, last_item):
+                panel = panels + 32 * (item // runs)
+                rows, first_row = load_i64(panel), item % runs * run
+                last_row = min(load_i64(panel + 8), first_row + run) - 1
+                target = dw + load_i64(panel + 16)
+                x_group, z_group = x + n * x_sample, z + n * z_sample + load_i64(panel + 24) * z_block
                 for c in range(0, count, chunk):
                     end = min(c + chunk, count)
                     for r in range(first_row, last_row + 1, TILE_PIXELS):
@@ -298,8 +323,10 @@ def weight_gradient(blocks: int) -> kernel:
                         if n > first_sample or c > 0:
                             tile = load_tile(tile, places, 64)
                         channels = tile_addresses(x_group, rows, 16, r, last_row, TILE_PIXELS)
+                        upcoming = tile_addresses(x_group, rows, 16, r + LANES, last_row, 1)
                         for p in range(8 * c, 8 * end, 8):
                             pixel = load_i64(x_pixels + p)
+                            prefetch(upcoming, pixel)
                             tile = outer_product(tile, channels, pixel, z_group + load_i64(z_pixels + p), z_block, 0, 1, 4)
                         store_tile(tile, places, 64, lowest)
 
@@ -400,6 +427,13 @@ def output_gradient(a, first, last):
                 if n > first:
                     total = total + load_f32x16(db + 64 * v)
                 store_f32x16(db + 64 * v, total)
+
+
+@kernel
+def clear(a, first, last):
+    """Zero the samples first .. last - 1 of an image and its halo: a[0] is where it begins, a[1] bytes of a sample."""
+    for place in range(a[0] + first * a[1], a[0] + last * a[1], 64):
+        store_f32x16(place, splat(np.float32(0)))
 
 
 # ------ weights and sums
