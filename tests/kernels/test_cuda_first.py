@@ -1,7 +1,6 @@
 """First layers on the GPU, emulated: against the float64 reference, what they ask of memory, which shapes get the kernel, and
 what ptxas makes of it."""
 
-from dataclasses import replace
 from math import gcd
 from typing import Any
 
@@ -13,14 +12,15 @@ pytest.importorskip("numba_cuda", reason="the GPU's compiler is not installed")
 from fastcnn_kernels import trial
 from fastcnn_kernels.cases import Case, cases, heavy_cases
 from fastcnn_kernels.conv.cuda import Product, Walk
-from fastcnn_kernels.conv.cuda_behind import NOTHING, Behind
-from fastcnn_kernels.conv.cuda_first import FULL_GPU, NARROW, SHARED_BYTES, WIDE, Band, band_for, first_layer_kernel
+from fastcnn_kernels.conv.cuda_behind import Behind
+from fastcnn_kernels.conv.cuda_first import NARROW, SHARED_BYTES, WIDE, Band, band_for, first_layer_kernel
 from fastcnn_kernels.conv.cuda_product import Variant
 from fastcnn_kernels.cuda import CudaBackend
 from fastcnn_kernels.device.assembly import faults
 from fastcnn_kernels.device.dry import DryDevice
 from fastcnn_kernels.device.emulated import EmulatedDevice
 from fastcnn_kernels.device.gemm import Tile
+from fastcnn_kernels.device.kernel import TARGETS
 from fastcnn_kernels.emulator import Counters, Traffic
 from fastcnn_kernels.reference import ReferenceBackend
 
@@ -53,10 +53,7 @@ PLAIN = [
 
 @pytest.mark.parametrize(
     "case",
-    [
-        pytest.param(c, id=str(c), marks=[pytest.mark.exhaustive] * (f"{c.op}-{c.reason}" not in PLAIN))
-        for c in first_layers()
-    ],
+    [pytest.param(c, id=str(c), marks=[pytest.mark.exhaustive] * (f"{c.op}-{c.reason}" not in PLAIN)) for c in first_layers()],
 )
 def test_against_the_reference(case: Case):
     check(case)
@@ -111,7 +108,9 @@ def test_gradients_and_dense_layers_do_not_get_it():
             assert not any("first_layer" in name for name in launched(case)), case
 
 
-def band(batch: int, x: tuple[int, int, int], filters: int, kernel: int, stride: int, before: int, pooled: bool = False) -> Band:
+def band(
+    batch: int, x: tuple[int, int, int], filters: int, kernel: int, stride: int, before: int, pooled: bool = False
+) -> Band:
     """That of a picture."""
     walks = [Walk()]
     for extent in x[:2]:
@@ -258,25 +257,26 @@ def test_what_follows_a_first_layer_is_behind_it():
 
 # ------ compile gates
 
-DROPPED = Behind(dropped=True)
-KERNELS = [
-    (tile, channels, axes, pooled, wide, activation, behind)
-    for tile in (NARROW, WIDE) for channels in (1, 2, 3, 4) for axes in (1, 2, 3) for pooled in (False, True)
-    for wide in (False, True) for activation in ("relu", "tanh")
-    for behind in (NOTHING, DROPPED, Behind(through="relu"), Behind(through="relu", unpooled=True))
-    if (not pooled or axes > 1) and (wide or behind == NOTHING) and (activation == "relu" or behind in (NOTHING, DROPPED))
-    if not (pooled and behind.through)
-]  # fmt: skip
-BY_DEFAULT = [
-    (WIDE, 1, 2, True, True, "relu", NOTHING),  # T3's
-    (WIDE, 3, 2, False, True, "relu", NOTHING),  # T4's
-    (WIDE, 4, 3, False, True, "tanh", DROPPED),
-]
+
+KERNELS: dict[str, dict[str, Any]] = {
+    "pixels": dict(axes=2, wide_out=True, bias=True, activation="relu"),
+    "windows": dict(axes=2, wide_out=True, bias=True, activation="relu", pooled=True),
+    "an expensive activation, scalar": dict(axes=2, wide_out=False, bias=True, activation="tanh", pooled=True),
+    "time series": dict(axes=1, wide_out=False, bias=True, activation="relu"),
+    "volumes": dict(axes=3, wide_out=True, bias=True, activation="relu"),
+    "dropout": dict(axes=3, wide_out=True, bias=True, activation="tanh", behind=Behind(dropped=True)),
+    "dropout of windows": dict(axes=2, wide_out=True, bias=True, pooled=True, behind=Behind(dropped=True)),
+    "gradient": dict(axes=2, wide_out=True, behind=Behind(through="relu", unpooled=True)),
+}
+GATES = [(tile, channels, name) for tile in (NARROW, WIDE) for channels in (1, 2, 3, 4) for name in KERNELS]
+BY_DEFAULT = [(WIDE, 1, "windows"), (WIDE, 3, "pixels"), (WIDE, 4, "dropout")]
+"""T3's and T4's first layers, and the longest."""
 
 
-@pytest.mark.parametrize("gate", [*BY_DEFAULT, *(pytest.param(g, marks=pytest.mark.exhaustive) for g in KERNELS)], ids=str)
-def test_gates(gate: tuple[Tile, int, int, bool, bool, str, Behind]):
-    tile, channels, axes, pooled, wide, activation, behind = gate
-    variant = Variant(tile, axes, False, wide, pooled=pooled, bias=True, activation=activation, behind=behind)
-    kernel = first_layer_kernel(replace(variant, activation="linear") if behind.through else variant, channels)
-    assert not [fault for target in kernel.targets for fault in faults(kernel, target)]
+@pytest.mark.parametrize(
+    ("tile", "channels", "name"),
+    [pytest.param(*g, id="-".join(map(str, g)), marks=[pytest.mark.exhaustive] * (g not in BY_DEFAULT)) for g in GATES],
+)
+def test_gates(tile: Tile, channels: int, name: str):
+    kernel = first_layer_kernel(Variant(tile, wide_in=False, **KERNELS[name]), channels)
+    assert not [fault for target in TARGETS for fault in faults(kernel, target)]

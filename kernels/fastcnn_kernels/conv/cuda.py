@@ -7,9 +7,9 @@
     OutputGradient, WeightGradient          the other works of a backward pass
 
 Forward and data gradient are products whose rows are pixels; the data gradient of a strided convolution is one such product for
-each phase of its pixels. The weight gradient is a product whose sum runs over pixels. Long sums of small products are cut into
-parts, which the last block, the optimizer or a second launch adds in order: the number of parts depends on shapes only, so
-results repeat bit by bit.
+each phase of its pixels, and first layers have a kernel of their own. The weight gradient is a product whose sum runs over
+pixels. Long sums of small products are cut into parts, which the last block, the optimizer or a second launch adds in order:
+the number of parts depends on shapes only, so results repeat bit by bit.
 """
 
 import itertools
@@ -149,7 +149,7 @@ def _precision(plan: Any, wide_in: bool, wide_out: bool) -> str:
     """What a product is computed in.
 
     Tensor cores are fed 16 bytes at a time. What is narrower, pictures of three channels or the logits of ten classes, has too
-    little arithmetic to be worth code of its own, and stays float32.
+    little arithmetic to need them, and stays float32.
     """
     return plan.precision if wide_in and wide_out else "float32"
 
@@ -302,15 +302,13 @@ class Product:
         plan.launch(kernel, (*blocks, parts * self.groups), arguments, writes=(target, self.argmax, partial))
 
     def _launch_first(self, plan: Any) -> bool:
-        """Append the launch of the kernel for few channels; False, and nothing, where a line of x does not fit into it."""
-        pooled, tile, tiles = self.argmax is not None, tile_of(self.columns), ceil_div(self.columns, tile_of(self.columns).columns)
+        """Append the launch of the kernel for few channels; False, and nothing, where a line of x does not fit."""
+        pooled, tile, behind = self.argmax is not None, tile_of(self.columns), self._behind()
         window = (1, 2, 2) if pooled else (1, 1, 1)
         axes, walks = _fold(self.walks, 2 if pooled else 1, self.x.shape[0])
-        samples = self.rows // prod(walk.rows for walk in walks)
-        behind = self._behind()
-        variant = Variant(
-            tile, axes, False, self.wide, pooled=pooled, bias=self.b is not None, activation=self.activation, behind=behind
-        )
+        flags: dict[str, Any] = dict(pooled=pooled, bias=self.b is not None, activation=self.activation, behind=behind)
+        variant = Variant(tile, axes, False, self.wide, **flags)
+        samples, tiles = self.rows // prod(walk.rows for walk in walks), ceil_div(self.columns, tile.columns)
         band = band_for(walks, axes, window, samples * tiles, self.channels, other_floats(variant, self.terms))
         if band is None:
             return False

@@ -35,7 +35,7 @@ CHANNELS = 4
 NARROW, WIDE = Tile(128, 16, 32, 4, 4, (64, 64)), Tile(128, 32, 32, 4, 8, (96, 96))
 """For up to 16 filters, and for more: pixels of a turn, filters of a block, lines of w that are copied at once."""
 SHARED_BYTES, WORD, BANKS = 48 << 10, 4, 32
-COPIES = 4
+COPIES = 8
 """Floats of x that are on their way to a thread at once."""
 
 
@@ -76,9 +76,7 @@ class Band:
         return (self.units, self.bands, self.slices, self.lines, self.length, self.line_pitch, self.slice_pitch)
 
 
-def band_for(
-    walks: Sequence[Any], axes: int, window: Sequence[int], blocks: int, channels: int, floats: int
-) -> Band | None:
+def band_for(walks: Sequence[Any], axes: int, window: Sequence[int], blocks: int, channels: int, floats: int) -> Band | None:
     """The largest band with which `blocks` samples and tiles of filters fill the GPU, but at least a turn of pixels; None where
     a single line needs more shared memory than there is, with the `floats` that are not x.
 
