@@ -434,6 +434,9 @@ def _conv_cases() -> Iterable[Case]:
     yield from _conv("volumes, strided and dilated", (1, 7, 6, 5, 16), 17, (3, 2, 2), strides=(2, 1, 2), dilation=(2, 1, 1))
     yield from _conv("volumes, channels in fours", (1, 4, 6, 5, 8), 16, (2, 3, 2), strides=(2, 1, 1), activation="relu")
     yield from _conv("no bias", (3, 6, 6, 5), 16, (3, 3), absent=("b", "db"))
+    yield from _conv("two channels in bands, two tiles of filters", (2, 26, 17, 2), 36, (3, 3), padding="same", absent=("dx",))
+    yield from _conv("bands of a time series of one channel", (2, 300, 1), 8, (5,), strides=2, padding="same", absent=("dx",))
+    yield from _conv("slices of a volume of four channels", (1, 9, 7, 8, 4), 20, (2, 3, 2), strides=(2, 1, 1), padding="same")
     yield from _conv("first layer: nobody needs dx", (8, 8, 8, 1), 16, (3, 3), absent=("dx",), activation="relu")
     yield from _conv("frozen layer: only dx", (8, 6, 6, 16), 16, (3, 3), absent=("dw", "db"))
     for activation in ACTIVATIONS:
@@ -456,6 +459,7 @@ def _conv_pool_cases() -> Iterable[Case]:
     yield from pooled("dilated, groups", (3, 10, 10, 4), 6, (3, 3), dilation=2, groups=2, activation="leaky_relu", alpha=0.25)
     yield from pooled("time series", (3, 20, 5), 7, (4,), pool=(3,), activation="relu")
     yield from pooled("volumes", (3, 4, 6, 4, 3), 5, (2, 3, 3), pool=(2, 2, 2), padding="same", activation="relu")
+    yield from pooled("bands of colour images", (2, 37, 22, 3), 20, (3, 3), padding="same", absent=("dx",), activation="relu")
     yield from pooled("first layer: nobody needs dx", (8, 8, 8, 3), 16, (3, 3), absent=("dx",), activation="relu")
     yield from pooled("frozen layer: only dx", (3, 8, 8, 16), 16, (3, 3), absent=("dw", "db"), activation="relu")
     yield from pooled("gradients of a smooth one", (3, 8, 8, 3), 5, (3, 3), numbers="normal", activation="tanh")

@@ -7,9 +7,9 @@
     OutputGradient, WeightGradient          the other works of a backward pass
 
 Forward and data gradient are products whose rows are pixels; the data gradient of a strided convolution is one such product for
-each phase of its pixels. The weight gradient is a product whose sum runs over pixels. Long sums of small products are cut into
-parts, which the last block, the optimizer or a second launch adds in order: the number of parts depends on shapes only, so
-results repeat bit by bit.
+each phase of its pixels, and first layers have a kernel of their own. The weight gradient is a product whose sum runs over
+pixels. Long sums of small products are cut into parts, which the last block, the optimizer or a second launch adds in order:
+the number of parts depends on shapes only, so results repeat bit by bit.
 """
 
 import itertools
@@ -27,6 +27,7 @@ from ..device.plan import Table
 from ..device.tiles import ceil_div
 from .cuda_behind import NOTHING, Behind, Drop, Through, extra
 from .cuda_direct import LANES, LINES, NARROW, direct_gradient_kernel, direct_product_kernel
+from .cuda_first import CHANNELS, band_for, first_layer_kernel, other_floats, tile_of
 from .cuda_gradient import THREADS, GradientVariant, output_gradient_kernel, sum_kernel, weight_gradient_kernel
 from .cuda_product import Variant, product_kernel
 from .cuda_tensor import tensor_product_kernel
@@ -148,7 +149,7 @@ def _precision(plan: Any, wide_in: bool, wide_out: bool) -> str:
     """What a product is computed in.
 
     Tensor cores are fed 16 bytes at a time. What is narrower, pictures of three channels or the logits of ten classes, has too
-    little arithmetic to be worth code of its own, and stays float32.
+    little arithmetic to need them, and stays float32.
     """
     return plan.precision if wide_in and wide_out else "float32"
 
@@ -257,6 +258,12 @@ class Product:
         return _wide(self.columns, self.y.shape[-1], below)
 
     @property
+    def few_channels(self) -> bool:
+        """Whether it is a first layer's forward pass: pictures of so few channels that nearly all of a sum are taps."""
+        forward = self.numbers is None and self.places is None
+        return forward and self.groups == 1 and self.channels <= CHANNELS and self.terms > self.channels
+
+    @property
     def rows(self) -> int:
         """Rows in all samples."""
         return self.x.shape[0] * prod(walk.rows for walk in self.walks)
@@ -279,19 +286,42 @@ class Product:
         pooled, most = self.argmax is not None, max(1, self.terms // LEAST_TERMS)
         wide_in, wide_out = _wide(self.channels, self.x.shape[-1]), self.wide
         precision = _precision(plan, wide_in, wide_out)
+        if precision == "float32" and self.few_channels and self._launch_first(plan):
+            return
         tile = tile_for(self.rows, self.columns, self.groups, most, _tiles(precision))
         blocks = ceil_div(self.rows, tile.rows), ceil_div(self.columns, tile.columns)
         parts, span = spans(prod(blocks) * self.groups, self.terms, most, tile.depth)
         axes, numbers = self._numbers((1, 2, 2) if pooled else (1, 1, 1))
         flags = self.numbers is not None, self.places is not None, pooled, self.b is not None
-        through = self.through.activation if self.through else ""
-        behind = Behind(parts > 1, self.drop is not None, through, bool(self.through and self.through.argmax))
+        behind = self._behind(parts > 1)
         variant = Variant(tile, axes, wide_in, wide_out, *flags, self.activation, precision, behind=behind)
         partial, extra = self._extra(plan, parts, prod(blocks) * self.groups, tile) if behind != NOTHING else (None, None)
         target = self.into or self.y
         arguments = (self.x, self.w, self.b, target, self.argmax, self.alpha, span, 0, *numbers, extra)
         kernel = product_kernel(variant) if precision == "float32" else tensor_product_kernel(variant)
         plan.launch(kernel, (*blocks, parts * self.groups), arguments, writes=(target, self.argmax, partial))
+
+    def _launch_first(self, plan: Any) -> bool:
+        """Append the launch of the kernel for few channels; False, and nothing, where a line of x does not fit."""
+        pooled, tile, behind = self.argmax is not None, tile_of(self.columns), self._behind()
+        window = (1, 2, 2) if pooled else (1, 1, 1)
+        axes, walks = _fold(self.walks, 2 if pooled else 1, self.x.shape[0])
+        flags: dict[str, Any] = dict(pooled=pooled, bias=self.b is not None, activation=self.activation, behind=behind)
+        variant = Variant(tile, axes, False, self.wide, **flags)
+        samples, tiles = self.rows // prod(walk.rows for walk in walks), ceil_div(self.columns, tile.columns)
+        band = band_for(walks, axes, window, samples * tiles, self.channels, other_floats(variant, self.terms))
+        if band is None:
+            return False
+        target, extra = self.into or self.y, self._extra(plan, 1, 0, tile)[1] if behind != NOTHING else None
+        numbers = (*band.numbers, *self._numbers(window)[1])
+        arguments = (self.x, self.w, self.b, target, self.argmax, self.alpha, *numbers, extra)
+        kernel, grid = first_layer_kernel(variant, self.channels), (samples * band.bands, tiles)
+        plan.launch(kernel, grid, arguments, writes=(target, self.argmax), shared_bytes=band.shared_bytes)
+        return True
+
+    def _behind(self, split: bool = False) -> Behind:
+        through = self.through.activation if self.through else ""
+        return Behind(split, self.drop is not None, through, bool(self.through and self.through.argmax))
 
     def _extra(self, plan: Any, parts: int, tiles: int, tile: Tile) -> tuple[Tensor | None, Table]:
         """Memory for parts of sums, and what the epilogue reads."""
