@@ -29,6 +29,7 @@ from .cuda_behind import NOTHING, Behind, Drop, Through, extra
 from .cuda_direct import LANES, LINES, NARROW, direct_gradient_kernel, direct_product_kernel
 from .cuda_gradient import THREADS, GradientVariant, output_gradient_kernel, sum_kernel, weight_gradient_kernel
 from .cuda_product import Variant, product_kernel
+from .cuda_resident import Images, Resident, resident_for, resident_kernel
 from .cuda_tensor import tensor_product_kernel
 from .geometry import Axis, Convolution, convolution
 
@@ -282,16 +283,42 @@ class Product:
         tile = tile_for(self.rows, self.columns, self.groups, most, _tiles(precision))
         blocks = ceil_div(self.rows, tile.rows), ceil_div(self.columns, tile.columns)
         parts, span = spans(prod(blocks) * self.groups, self.terms, most, tile.depth)
+        images = self._images() if precision != "float32" else None
+        if images and (resident := resident_for(images, tile, parts)):
+            self._launch_resident(plan, resident)
+            return
         axes, numbers = self._numbers((1, 2, 2) if pooled else (1, 1, 1))
-        flags = self.numbers is not None, self.places is not None, pooled, self.b is not None
-        through = self.through.activation if self.through else ""
-        behind = Behind(parts > 1, self.drop is not None, through, bool(self.through and self.through.argmax))
-        variant = Variant(tile, axes, wide_in, wide_out, *flags, self.activation, precision, behind=behind)
-        partial, extra = self._extra(plan, parts, prod(blocks) * self.groups, tile) if behind != NOTHING else (None, None)
+        variant = self._variant(tile, axes, precision, parts > 1)
+        behind, products = variant.behind, prod(blocks) * self.groups
+        partial, extra = self._extra(plan, parts, products, tile) if behind != NOTHING else (None, None)
         target = self.into or self.y
         arguments = (self.x, self.w, self.b, target, self.argmax, self.alpha, span, 0, *numbers, extra)
         kernel = product_kernel(variant) if precision == "float32" else tensor_product_kernel(variant)
         plan.launch(kernel, (*blocks, parts * self.groups), arguments, writes=(target, self.argmax, partial))
+
+    def _variant(self, tile: Tile, axes: int, precision: str, split: bool) -> Variant:
+        flags = self.numbers is not None, self.places is not None, self.argmax is not None, self.b is not None
+        through = self.through.activation if self.through else ""
+        behind = Behind(split, self.drop is not None, through, bool(self.through and self.through.argmax))
+        wide_in = _wide(self.channels, self.x.shape[-1])
+        return Variant(tile, axes, wide_in, self.wide, *flags, self.activation, precision, behind=behind)
+
+    def _images(self) -> Images | None:
+        """The product as one of images, if it has two axes and one group."""
+        pooled = self.argmax is not None
+        axes, (_, down, across) = _fold(self.walks, 1 + pooled, self.x.shape[0], self.places is not None)
+        if axes != 2 or self.groups > 1:
+            return None
+        return Images(self.rows // (down.rows * across.rows), down, across, self.channels, self.columns, pooled)
+
+    def _launch_resident(self, plan: Any, resident: Resident) -> None:
+        axes, numbers = self._numbers((1, 2, 2) if self.argmax is not None else (1, 1, 1))
+        variant = self._variant(resident.tile, axes, plan.precision, False)
+        _, extra = self._extra(plan, 1, 0, resident.tile) if variant.behind != NOTHING else (None, None)
+        target, places = self.into or self.y, (resident.lines, resident.width, resident.apart)
+        arguments = (self.x, self.w, self.b, target, self.argmax, self.alpha, *places, *numbers, extra)
+        kernel, writes = resident_kernel(variant, resident.buffers), (target, self.argmax)
+        plan.launch(kernel, (*resident.blocks, 1), arguments, writes=writes, shared_bytes=resident.shared_bytes)
 
     def _extra(self, plan: Any, parts: int, tiles: int, tile: Tile) -> tuple[Tensor | None, Table]:
         """Memory for parts of sums, and what the epilogue reads."""
