@@ -30,6 +30,7 @@ from .cuda_direct import LANES, LINES, NARROW, direct_gradient_kernel, direct_pr
 from .cuda_first import CHANNELS, band_for, first_layer_kernel, other_floats, tile_of
 from .cuda_gradient import THREADS, GradientVariant, output_gradient_kernel, sum_kernel, weight_gradient_kernel
 from .cuda_product import Variant, product_kernel
+from .cuda_resident import Images, resident_for, resident_kernel
 from .cuda_tensor import tensor_product_kernel
 from .geometry import Axis, Convolution, convolution
 
@@ -258,6 +259,16 @@ class Product:
         return _wide(self.columns, self.y.shape[-1], below)
 
     @property
+    def pooled(self) -> bool:
+        """Whether rows come as 2x2 windows, of which y gets the largest."""
+        return self.argmax is not None
+
+    @property
+    def window(self) -> tuple[int, int, int]:
+        """What rows come in."""
+        return (1, 2, 2) if self.pooled else (1, 1, 1)
+
+    @property
     def few_channels(self) -> bool:
         """Whether it is a first layer's forward pass: pictures of so few channels that nearly all of a sum are taps."""
         forward = self.numbers is None and self.places is None
@@ -279,54 +290,83 @@ class Product:
         return self.channels * prod(walk.taps for walk in self.walks)
 
     def launch(self, plan: Any) -> None:
-        """Append the launch to the plan."""
+        """Append the launch of the first kernel that is made for such products."""
         if is_narrow(self.groups, self.columns):
             self._launch_direct(plan)
-            return
-        pooled, most = self.argmax is not None, max(1, self.terms // LEAST_TERMS)
-        wide_in, wide_out = _wide(self.channels, self.x.shape[-1]), self.wide
-        precision = _precision(plan, wide_in, wide_out)
-        if precision == "float32" and self.few_channels and self._launch_first(plan):
-            return
-        tile = tile_for(self.rows, self.columns, self.groups, most, _tiles(precision))
+        elif not (self._launch_first(plan) or self._launch_resident(plan)):
+            self._launch_tiles(plan)
+
+    def _launch_tiles(self, plan: Any) -> None:
+        precision, (tile, parts, span) = self._precision(plan), self._cut(plan)
         blocks = ceil_div(self.rows, tile.rows), ceil_div(self.columns, tile.columns)
-        parts, span = spans(prod(blocks) * self.groups, self.terms, most, tile.depth)
-        axes, numbers = self._numbers((1, 2, 2) if pooled else (1, 1, 1))
-        flags = self.numbers is not None, self.places is not None, pooled, self.b is not None
-        behind = self._behind(parts > 1)
-        variant = Variant(tile, axes, wide_in, wide_out, *flags, self.activation, precision, behind=behind)
-        partial, extra = self._extra(plan, parts, prod(blocks) * self.groups, tile) if behind != NOTHING else (None, None)
+        axes, numbers = self._numbers()
+        variant = self._variant(tile, axes, precision, parts > 1)
+        partial, extra = self._extra(plan, variant, parts, prod(blocks) * self.groups)
         target = self.into or self.y
         arguments = (self.x, self.w, self.b, target, self.argmax, self.alpha, span, 0, *numbers, extra)
         kernel = product_kernel(variant) if precision == "float32" else tensor_product_kernel(variant)
         plan.launch(kernel, (*blocks, parts * self.groups), arguments, writes=(target, self.argmax, partial))
 
     def _launch_first(self, plan: Any) -> bool:
-        """Append the launch of the kernel for few channels; False, and nothing, where a line of x does not fit."""
-        pooled, tile, behind = self.argmax is not None, tile_of(self.columns), self._behind()
-        window = (1, 2, 2) if pooled else (1, 1, 1)
-        axes, walks = _fold(self.walks, 2 if pooled else 1, self.x.shape[0])
-        flags: dict[str, Any] = dict(pooled=pooled, bias=self.b is not None, activation=self.activation, behind=behind)
-        variant = Variant(tile, axes, False, self.wide, **flags)
+        """Append the launch of the kernel for few channels; False, and nothing, where it is not for this product."""
+        if self._precision(plan) != "float32" or not self.few_channels:
+            return False
+        tile, (axes, walks) = tile_of(self.columns), self._folded()
+        variant = self._variant(tile, axes, "float32")
         samples, tiles = self.rows // prod(walk.rows for walk in walks), ceil_div(self.columns, tile.columns)
-        band = band_for(walks, axes, window, samples * tiles, self.channels, other_floats(variant, self.terms))
+        band = band_for(walks, axes, self.window, samples * tiles, self.channels, other_floats(variant, self.terms))
         if band is None:
             return False
-        target, extra = self.into or self.y, self._extra(plan, 1, 0, tile)[1] if behind != NOTHING else None
-        numbers = (*band.numbers, *self._numbers(window)[1])
+        target, (_, extra) = self.into or self.y, self._extra(plan, variant)
+        numbers = (*band.numbers, *self._numbers()[1])
         arguments = (self.x, self.w, self.b, target, self.argmax, self.alpha, *numbers, extra)
         kernel, grid = first_layer_kernel(variant, self.channels), (samples * band.bands, tiles)
         plan.launch(kernel, grid, arguments, writes=(target, self.argmax), shared_bytes=band.shared_bytes)
         return True
 
-    def _behind(self, split: bool = False) -> Behind:
-        through = self.through.activation if self.through else ""
-        return Behind(split, self.drop is not None, through, bool(self.through and self.through.argmax))
+    def _launch_resident(self, plan: Any) -> bool:
+        """Append the launch of the kernel for small images; False, and nothing, where it is not for this product."""
+        images, (tile, parts, _) = self._images(), self._cut(plan)
+        if self._precision(plan) == "float32" or images is None or (way := resident_for(images, tile, parts)) is None:
+            return False
+        axes, numbers = self._numbers()
+        variant = self._variant(way.tile, axes, plan.precision)
+        target, (_, extra) = self.into or self.y, self._extra(plan, variant)
+        places = way.lines, way.width, way.apart
+        arguments = (self.x, self.w, self.b, target, self.argmax, self.alpha, *places, *numbers, extra)
+        kernel, writes = resident_kernel(variant, way.buffers), (target, self.argmax)
+        plan.launch(kernel, (*way.blocks, 1), arguments, writes=writes, shared_bytes=way.shared_bytes)
+        return True
 
-    def _extra(self, plan: Any, parts: int, tiles: int, tile: Tile) -> tuple[Tensor | None, Table]:
-        """Memory for parts of sums, and what the epilogue reads."""
-        split = parts > 1
-        partial = plan.scratch("parts", (tiles * parts, tile.outputs * tile.threads)) if split else None
+    def _precision(self, plan: Any) -> str:
+        return _precision(plan, _wide(self.channels, self.x.shape[-1]), self.wide)
+
+    def _cut(self, plan: Any) -> tuple[Tile, int, int]:
+        """The tile, into how many parts sums are cut, and the terms of each."""
+        most = max(1, self.terms // LEAST_TERMS)
+        tile = tile_for(self.rows, self.columns, self.groups, most, _tiles(self._precision(plan)))
+        return tile, *spans(tile.blocks(self.rows, self.columns) * self.groups, self.terms, most, tile.depth)
+
+    def _variant(self, tile: Tile, axes: int, precision: str, split: bool = False) -> Variant:
+        flags = self.numbers is not None, self.places is not None, self.pooled, self.b is not None
+        through = self.through.activation if self.through else ""
+        behind = Behind(split, self.drop is not None, through, bool(self.through and self.through.argmax))
+        wide_in = _wide(self.channels, self.x.shape[-1])
+        return Variant(tile, axes, wide_in, self.wide, *flags, self.activation, precision, behind=behind)
+
+    def _images(self) -> Images | None:
+        """The product as one of images, if it has two axes and one group."""
+        axes, (_, down, across) = self._folded()
+        if axes != 2 or self.groups > 1:
+            return None
+        return Images(self.rows // (down.rows * across.rows), down, across, self.channels, self.columns, self.pooled)
+
+    def _extra(self, plan: Any, variant: Variant, parts: int = 1, tiles: int = 0) -> tuple[Tensor | None, Table | None]:
+        """Memory for parts of the sums of so many tiles, and what the epilogue reads."""
+        if variant.behind == NOTHING:
+            return None, None
+        split = variant.behind.split
+        partial = plan.scratch("parts", (tiles * parts, variant.tile.outputs * variant.tile.threads)) if split else None
         counters = plan.zeroed("tickets", tiles) if split else None
         return partial, Table(extra(partial, counters, self.drop, self.through))
 
@@ -337,13 +377,16 @@ class Product:
         grid = ceil_div(self.rows * self.y.shape[-1], THREADS)
         plan.launch(kernel, grid, (self.x, self.w, self.b, self.y, self.alpha, *numbers), writes=(self.y,))
 
-    def _numbers(self, window: Extents = (1, 1, 1)) -> tuple[int, list[int]]:
-        """How many axes are walked, and the numbers that describe the product to a kernel; rows come in `window`s."""
-        axes, walks = _fold(self.walks, 1 if prod(window) == 1 else 2, self.x.shape[0], self.places is not None)
+    def _folded(self) -> tuple[int, tuple[Walk, ...]]:
+        return _fold(self.walks, 1 + self.pooled, self.x.shape[0], self.places is not None)
+
+    def _numbers(self) -> tuple[int, list[int]]:
+        """How many axes are walked, and the numbers that describe the product to a kernel."""
+        axes, walks = self._folded()
         return axes, _u32([
             *(self.rows, self.columns, self.groups, self.channels, self.terms),
             *(walk.extent for walk in walks), self.x.shape[-1],
-            *(walk.rows // k for walk, k in zip(walks, window, strict=True)),
+            *(walk.rows // k for walk, k in zip(walks, self.window, strict=True)),
             *_walked(walks),
             *(self.w.shape[-1], *(self.numbers or (0, 0, 0, 0))),
             *(self.y.shape[-1], *(self.places or (0, 0, 0, 0, 0))),

@@ -5,6 +5,7 @@
     TILES                   a block's tile by the columns of a product
     stages                  how many steps of the sum are in shared memory at once
     Panel                   one operand's part of a step in shared memory: where numbers lie, and who reads them
+    Rows                    rows that lie anywhere in shared memory
     multiply_step           total += a b of one step, by mma.sync
 
 A tile is that of gemm.py: a block walks the sum in steps of 16 terms. A warp is 8 x 4 threads. Its tensor core takes
@@ -147,8 +148,22 @@ class Panel:
         return [load_word(builder, at(beyond + term * self.pitch)) for term in range(0, self.depth, 4)]
 
 
+@dataclass(frozen=True)
+class Rows:
+    """Rows of an operand that lie anywhere in shared memory, in so many eights: a place to read from for each.
+
+    Lane 8i + r reads the i-th four terms of row r; what a lane is given for a step is where these begin, counted from the row.
+    """
+
+    reads: int
+
+    def eight(self, builder: ir.IRBuilder, starts: list[ir.Value], block: int) -> list[ir.Value]:
+        """As Panel's."""
+        return load_matrices(builder, starts[block])
+
+
 @cache
-def multiply_step(tile: Tile, precision: str, a: Panel, b: Panel) -> Any:
+def multiply_step(tile: Tile, precision: str, a: Panel | Rows, b: Panel) -> Any:
     """The intrinsic multiply(total, a_step, a_reads, b_step, b_reads) for a tile.
 
     total[r, c] += the sum over the step's terms of a[8r + g] * b[8(c // 2) + 2m + c % 2], rows and columns counted from the
@@ -160,7 +175,7 @@ def multiply_step(tile: Tile, precision: str, a: Panel, b: Panel) -> Any:
     @intrinsic
     def multiply(typingctx: Any, total: Any, a_step: Any, a_reads: Any, b_step: Any, b_reads: Any) -> Any:
         def codegen(context: Any, builder: ir.IRBuilder, sig: Any, args: Any) -> Any:
-            def operand(panel: Panel, count: int, step: ir.Value, kind: Any, array: Any) -> list[list[ir.Value]]:
+            def operand(panel: Panel | Rows, count: int, step: ir.Value, kind: Any, array: Any) -> list[list[ir.Value]]:
                 first = element(context, builder, kind, array)
                 starts = [builder.add(step, builder.load(after(builder, first, i))) for i in range(panel.reads)]
                 return [rounded(builder, precision, panel.eight(builder, starts, block)) for block in range(count)]
