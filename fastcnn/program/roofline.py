@@ -2,6 +2,7 @@
 
     Row          one kernel, or several of the CPU that run together
     rows         the rows of a program that has run
+    time_each    how long a step or a kernel takes by itself, here and in reports
     reasons      why a kernel of the GPU is slower than its bound: what can be read off its launch and its machine code
 
 A kernel's bound is the time that its floating-point operations or its bytes take at the measured peaks, whichever is longer
@@ -18,6 +19,8 @@ from .costs import PER_ELEMENT, step_cost
 FULL_ENOUGH, SERVED_WELL, OCCUPIED = 0.75, 1.1, 0.25
 """Share of the last wave of blocks, traffic over the least possible, and occupancy, from which on nothing is said of them."""
 UNEXPLAINED = "latency: not too few threads, nor launching, nor traffic"
+TOGETHER, BRIEF = 20, 1e-3
+"""Runs that are timed as one where one takes less than so many seconds: what it takes to begin it would show."""
 
 
 @dataclass(frozen=True)
@@ -45,6 +48,14 @@ def rows(program: Any, peaks: Any = None) -> list[Row]:
     return list(_of_gpu(program, peaks) if of_gpu else _of_cpu(program, peaks))
 
 
+def time_each(prepared: Callable[[int], Callable[[], None]], device: Any = None) -> float:
+    """Seconds of one run, where `prepared(times)` gives a function that runs `times` over. `device` is waited for."""
+    from fastcnn_kernels.ranking import seconds
+
+    times = TOGETHER if seconds(prepared(1), device, repeats=1) < BRIEF else 1
+    return seconds(prepared(times), device) / times
+
+
 def _flops(launch: Any, step: Step) -> int:
     """What the launch says of itself, or so many operations an element of its largest tensor as costs.py says of the op."""
     if launch.flops is not None:
@@ -61,7 +72,7 @@ def _of_gpu(program: Any, peaks: Any) -> Iterator[Row]:
     for launch, call in zip(plan.launches, plan.calls, strict=True):
         flops, nbytes = _flops(launch, program.steps[launch.step]), launch.nbytes
         bound = peaks.bound(flops, nbytes, _precision(call.kernel.name)) if peaks else None
-        seconds = _seconds(plan.device, call) if peaks else None
+        seconds = _seconds(call, plan.device) if peaks else None
         found = reasons(call, plan.device.properties())
         if peaks and bound is not None and bound < peaks.launch:
             found = [f"launch-bound: {1e6 * peaks.launch:.1f} us a launch", *found]
@@ -77,11 +88,8 @@ def _precision(kernel: str) -> str:
     return next((name for name in ("tf32", "bfloat16") if f"[{name}," in kernel), "float32")
 
 
-def _seconds(device: Any, call: Any, count: int = 20) -> float:
-    """The time of a launch among many in one graph, so that launching costs next to nothing."""
-    from fastcnn_kernels.ranking import seconds
-
-    return seconds(device.capture([call] * count), device) / count
+def _seconds(call: Any, device: Any) -> float:
+    return time_each(lambda times: device.capture([call] * times), device)
 
 
 def reasons(call: Any, properties: Any) -> list[str]:
@@ -135,22 +143,20 @@ def _of_cpu(program: Any, peaks: Any) -> Iterator[Row]:
         pieces = program.plan.pieces(number)
         largest = max((_bytes(launches) for launches, _ in pieces), default=0)
         flops = step_cost(step, program.batch_size)[0]
-        for launches, action in pieces:
+        for launches, prepared in pieces:
             # The smaller ones pack operands, or add what the threads leave.
             mine, flops = (flops, 0) if _bytes(launches) == largest else (0, flops)
-            yield _piece(program.plan.labels[number], launches, action, mine, peaks)
+            yield _piece(program.plan.labels[number], launches, time_each(prepared), mine, peaks)
 
 
 def _bytes(launches: Any) -> int:
     return sum(launch.nbytes for launch in launches)
 
 
-def _piece(label: str, launches: Any, action: Callable[[], None], flops: int, peaks: Any) -> Row:
-    from fastcnn_kernels.ranking import seconds
-
+def _piece(label: str, launches: Any, seconds: float, flops: int, peaks: Any) -> Row:
     names, nbytes = " + ".join(dict.fromkeys(launch.kernel for launch in launches)), _bytes(launches)
-    time, bound = seconds(action), peaks.bound(flops, nbytes)
-    return Row(label, names, flops, nbytes, time, bound, tuple(_of_piece(launches, time, bound, peaks)))
+    bound = peaks.bound(flops, nbytes)
+    return Row(label, names, flops, nbytes, seconds, bound, tuple(_of_piece(launches, seconds, bound, peaks)))
 
 
 def _of_piece(launches: Any, seconds: float, bound: float, peaks: Any) -> Iterator[str]:

@@ -4,16 +4,13 @@ operations   every step of a model's training program by itself, run over and ov
 layer_times  the same, summed by layer
 """
 
-import statistics
+from functools import partial
 from typing import Any
 
 from fastcnn.program.costs import step_cost
+from fastcnn.program.roofline import time_each
 
 from .schema import LayerTime, Operation, Peaks
-from .timing import times
-
-TOGETHER = 10
-"""Runs that are timed as one: what it takes to begin one would show beside the shortest operations."""
 
 
 def training_batch(model: Any, x: Any, y: Any) -> Any:
@@ -24,17 +21,10 @@ def training_batch(model: Any, x: Any, y: Any) -> Any:
     return batch
 
 
-def operations(program: Any, peaks: Peaks | None, seconds: float) -> list[Operation]:
-    """The operations in the order in which they run; about `seconds` for all of them."""
-    each = [_median(program.plan, number, seconds / len(program.steps)) for number in range(len(program.steps))]
+def operations(program: Any, peaks: Peaks | None) -> list[Operation]:
+    """The operations in the order in which they run."""
+    each = [time_each(partial(program.plan.prepared_step, number)) for number in range(len(program.steps))]
     return [_operation(program, number, taken, sum(each), peaks) for number, taken in enumerate(each)]
-
-
-def _median(plan: Any, number: int, seconds: float) -> float:
-    plan.run_step(number)
-    (once, *_) = times(plan.prepared_step(number, 1), 0.0)
-    together = TOGETHER if once * TOGETHER < seconds else 1
-    return statistics.median(times(plan.prepared_step(number, together), seconds)) / together
 
 
 def _operation(program: Any, number: int, seconds: float, whole: float, peaks: Peaks | None) -> Operation:

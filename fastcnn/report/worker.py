@@ -63,7 +63,7 @@ def measure(job: Job) -> Device:
     flops, nbytes = batch.program.cost()
     rate = flops / spread.median
     step = Steps(batch.size, spread, flops, nbytes, rate, rate / found.flops if found else None)
-    ops = operations(batch.program, found, job.seconds)
+    ops = operations(batch.program, found)
     latency, throughput = _predictions(job, model, parts)
     return Device(
         name, device_name(name), f"fastcnn {__version__}", learned, step, None, memory, latency, throughput, found, ops,

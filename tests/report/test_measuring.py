@@ -51,7 +51,7 @@ def test_a_prepared_step_computes_what_the_step_does(job: Job, device: str):
 def test_operations_without_peaks_and_their_sums_by_layer(job: Job):
     parts = job.parts()
     model = job.on("reference").model(parts)
-    found = operations(training_batch(model, parts.train[0][:16], parts.train[1][:16]).program, None, 0.01)
+    found = operations(training_batch(model, parts.train[0][:16], parts.train[1][:16]).program, None)
     layers = {x.layer: x.seconds for x in layer_times(found)}
     assert layers["conv2d"] == pytest.approx(sum(o.seconds for o in found if o.layer == "conv2d"))
     assert {(o.bound, o.roofline_share) for o in found} == {("", None)}

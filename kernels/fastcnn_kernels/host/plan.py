@@ -376,14 +376,17 @@ class CpuPlan(LaunchList):
         """What `run_step` does, `times` over, prepared beforehand: that takes 10 us, in which other threads fall asleep.
         Nothing else may run meanwhile."""
         self._prepare(stepwise=True)
-        segments = np.tile(self._table(self._ranges(step)), (times, 1))
-        return lambda: self._walk(segments)
+        return self._prepared(self._ranges(step), times)
 
-    def pieces(self, step: int) -> list[tuple[list[Launch], Callable[[], None]]]:
-        """The launches of one program step as they run together, each with a function that runs them and nothing else, on what
-        the last run step by step left in memory. Its preparations are made here, until the plan runs in another way."""
+    def pieces(self, step: int) -> list[tuple[list[Launch], Callable[[int], Callable[[], None]]]]:
+        """The launches of one program step as they run together, each with what `prepared_step` is for the whole step, on what
+        the last run step by step left in memory."""
         self._prepare(stepwise=True)
-        return [(self.launches[a:b], partial(self._walk, self._table([(a, b)]))) for a, b in self._ranges(step)]
+        return [(self.launches[a:b], partial(self._prepared, [(a, b)])) for a, b in self._ranges(step)]
+
+    def _prepared(self, ranges: list[tuple[int, int]], times: int) -> Callable[[], None]:
+        segments = np.tile(self._table(ranges), (times, 1))
+        return lambda: self._walk(segments)
 
     def _prepare(self, stepwise: bool) -> None:
         self._check_process()
