@@ -34,6 +34,8 @@ SMALL = 256
 """Pixels of a result's image at most: the tiles of larger ones are large as well, and read little each."""
 ENOUGH = FULL_GPU // 2
 """Blocks at least: one for each multiprocessor of a large GPU."""
+TILES = tuple(dict.fromkeys(tile for tiles in tensor.TILES.values() for tile in tiles))
+"""The tiles that there are on tensor cores."""
 
 
 @dataclass(frozen=True)
@@ -162,10 +164,11 @@ def resident_for(images: Images, tile: Tile, parts: int) -> Resident | None:
     At batch 64, T3's second layer gets 128x32 (7 MB moved, in steps it was 29), its data gradient 64x32. At batch 128, T4's
     fourth layer and its data gradient get 64x32.
     """
-    if images.rows > SMALL or (images.down.stride, images.across.stride) != (1, 1):
+    meets_again = images.terms > images.channels and (images.down.stride, images.across.stride) == (1, 1)
+    if not meets_again or images.rows > SMALL:
         return None
-    tiles = dict.fromkeys(tile for tiles in tensor.TILES.values() for tile in tiles)
-    best = min(filter(lambda way: way.possible, (Resident(images, t) for t in tiles)), key=lambda way: way.bytes, default=None)
+    ways = [way for way in (Resident(images, t) for t in TILES) if way.possible]
+    best = min(ways, key=lambda way: way.bytes, default=None)
     return best if best and best.bytes < images.bytes_in_steps(tile, parts) else None
 
 
@@ -198,9 +201,9 @@ def resident_kernel(variant: Variant, buffers: int) -> CudaKernel:
         in float32.
 
         A block copies `lines` of `width` pixels, 16 bytes a copy, and with them the first of its steps: 16 terms of all
-        columns. `buffers` steps are in shared memory; each iteration waits for the oldest, starts to copy one `ahead`, over what
-        was multiplied last, and multiplies. A lane reads four terms of a row of pixels at a time, those under its own tap: a step
-        may be of several. Rows beyond the sample's last repeat it; terms beyond the last are zeros.
+        columns. `buffers` steps are in shared memory; each iteration waits for the oldest, starts to copy one `ahead`, over
+        what was multiplied last, and multiplies. A lane reads four terms of a row at once, those under a tap of its own, as a
+        step may be of several. Rows beyond the sample's last repeat it; terms beyond the last are zeros.
         Read: of a tile lines*width*channels + terms*tile.columns floats for 2*tile.rows*tile.columns*terms FLOPs.
         """
         shared = cuda.shared.array(0, float32, alignment=16)
