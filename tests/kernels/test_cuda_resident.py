@@ -1,5 +1,5 @@
 """Convolutions whose pixels stay in shared memory, emulated: which products are computed so, that results are exact where
-numbers are, that what is behind a product works as behind cuda_tensor's, what they ask of memory, and what ptxas makes of them."""
+numbers are, that what is behind a product works as behind cuda_tensor's, what they ask of memory, what ptxas makes of them."""
 
 from collections.abc import Iterator
 from dataclasses import replace
