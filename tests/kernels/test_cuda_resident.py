@@ -1,5 +1,5 @@
 """Convolutions whose pixels stay in shared memory, emulated: which products are computed so, that results are exact where
-numbers are, that what is behind a product works as behind cuda_tensor's, what they ask of memory, and what ptxas makes of them."""
+numbers are, that what is behind a product works as behind cuda_tensor's, what they ask of memory, what ptxas makes of them."""
 
 from collections.abc import Iterator
 from dataclasses import replace
@@ -136,7 +136,7 @@ LAYERS = {
     "one vector of channels": dict(x=(2, 10, 9, 4), filters=32, kernel=(3, 3), activation="relu"),
     "asymmetric": dict(x=(2, 6, 9, 16), filters=32, kernel=(2, 3), padding=((0, 2), (1, 0))),
     "strided, whose gradient's phases are not": dict(x=(2, 12, 12, 16), filters=32, kernel=(4, 4), strides=2, padding="same"),
-    "a kernel larger than the image": dict(x=(3, 3, 4, 16), filters=32, kernel=(5, 5), padding="same"),
+    "a kernel larger than the image": dict(x=(3, 6, 7, 16), filters=32, kernel=(9, 9), padding="same"),
     "no bias": dict(x=(2, 8, 8, 16), filters=32, kernel=(3, 3), padding="same", absent=("b", "db")),
 }
 ONCE = {
