@@ -245,6 +245,7 @@ def trained(backend: Any) -> tuple[float, list[np.ndarray], list[str]]:
     return float(np.ravel(loss)[0]), model.get_weights(), [launch.kernel for launch in program.plan.launches]
 
 
+@pytest.mark.exhaustive
 def test_what_follows_a_first_layer_is_behind_it():
     loss, weights, kernels = trained(CudaBackend(EmulatedDevice(MEMORY)))
     expected, exact, _ = trained(ReferenceBackend(np.float64))
