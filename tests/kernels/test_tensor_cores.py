@@ -2,7 +2,6 @@
 within the precision's bound elsewhere; what they ask of memory; and what ptxas makes of them."""
 
 from dataclasses import replace
-from functools import cache
 from typing import Any
 
 import numpy as np
@@ -26,10 +25,10 @@ from fastcnn_kernels.device.kernel import CudaKernel
 from fastcnn_kernels.device.plan import CudaPlan
 from fastcnn_kernels.device.tensor import Panel
 from fastcnn_kernels.emulator import Counters, Traffic
-from fastcnn_kernels.reference import ReferenceBackend
 
-from fastcnn import layers, models, trajectories
+from fastcnn import datasets, layers, models, optimizers, trajectories
 from fastcnn.backends import resolve
+from fastcnn.utils import set_random_seed
 
 from .test_cuda_conv import MEMORY, check, layer, ours, run
 
@@ -267,19 +266,6 @@ def test_ten_steps_follow_the_float64_reference_within_four_epsilons(precision: 
     assert 0.001 < share <= 1
 
 
-FEW = 3
-"""Steps of networks that take the emulator seconds a step."""
-
-
-@cache
-def few_steps(network: str, device: str, precision: str | None = None, change: float = 0.0) -> tuple[Any, list[Any]]:
-    """Losses and final weights."""
-    chosen = ReferenceBackend(np.float64) if device == "reference" else resolve(device, precision=precision)
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(trajectories, "STEPS", FEW)
-        return trajectories.train(network, chosen, change)
-
-
 def apart(weights: list[np.ndarray], others: list[np.ndarray]) -> float:
     """The largest difference, in shares of a tensor's largest element, at least of one descent step."""
     return max(float(np.abs(a - b).max() / max(np.abs(b).max(), 0.01)) for a, b in zip(weights, others, strict=True))
@@ -288,19 +274,74 @@ def apart(weights: list[np.ndarray], others: list[np.ndarray]) -> float:
 @pytest.mark.exhaustive
 @pytest.mark.parametrize("precision", PRECISIONS)
 @pytest.mark.parametrize("network", ["TutorialMNIST", "TutorialCIFAR10"])
-def test_the_tutorials_networks_have_the_loss_curve_of_float32(network: str, precision: str):
-    """Losses within an eighth of an epsilon, less than a third of what these steps change them by.
+def test_ten_steps_of_the_tutorials_networks_follow_float32(network: str, precision: str):
+    """Losses and weights, as near as the network itself allows.
 
-    Weights cannot be held to epsilons alone: where rounding moves a number across the kink of a ReLU, or another pixel wins its
-    window, a whole term of a gradient appears or goes. That this is the network's doing and not the kernels' is shown by the
-    float64 reference: pictures changed by a quarter of an epsilon, about one rounding, lead it as far from itself (of
-    TutorialCIFAR10 by 10.6 epsilons of tf32 in two steps, where tensor cores came to 10.6 as well). Allowed is twice that, and
-    the four epsilons that a network without kinks keeps to."""
+    Neither can be held to epsilons alone: where rounding moves a number across the kink of a ReLU, or another pixel wins its
+    window, a whole term of a gradient appears or goes, and the next steps start from there. That this is the network's doing
+    and not the kernels' is shown by the reference: pictures changed by a quarter of an epsilon, about one rounding, lead it as
+    far from itself. Allowed is twice that, and what rounding comes to without kinks: an eighth of an epsilon for losses, four
+    for weights. Measured and allowed after ten steps, in epsilons:
+
+                                  losses          weights
+        TutorialMNIST    tf32      0.08 of 0.42    34.8 of 113.6
+        TutorialMNIST    bfloat16  0.07 of 0.15    13.8 of 14.9
+        TutorialCIFAR10  tf32      0.73 of 2.35    49.7 of 181.2
+        TutorialCIFAR10  bfloat16  0.15 of 0.37     9.7 of 27.0
+
+    It grows: two steps leave TutorialCIFAR10's weights at tf32 10.6 epsilons apart. After ten, what is allowed has come to
+    between 11 % and 21 % of a tensor's largest weight: it says little, and losses and what is learned (below) say the rest."""
     epsilon = trial.ROUNDED[precision]
-    losses, weights = few_steps(network, "emulated", precision)
-    expected, _ = few_steps(network, "emulated", "float32")
-    assert np.ptp(expected) > 3 * epsilon / 8 * expected.max()
-    np.testing.assert_allclose(losses, expected, rtol=epsilon / 8)
-    _, exact = few_steps(network, "reference")
-    _, changed = few_steps(network, "reference", change=epsilon / 4)
+    losses, weights = trajectories.train(network, resolve("emulated", precision=precision))
+    expected, exact = trajectories.train(network, resolve("reference"))
+    others, changed = trajectories.train(network, resolve("reference"), change=epsilon / 4)
+    shares = np.abs(losses - expected) / expected, np.abs(others - expected) / expected
+    assert np.ptp(expected) > 5 * shares[0].max() * expected.max()
+    assert shares[0].max() <= 2 * shares[1].max() + epsilon / 8
     assert apart(weights, exact) <= 2 * apart(changed, exact) + 4 * epsilon
+
+
+LEARNED = {"TutorialMNIST": (3, 0.02), "TutorialCIFAR10": (2, 0.005)}
+"""So many digits, and a learning rate with which ten steps learn them by heart."""
+
+
+def enlarged(count: int, shape: tuple[int, ...]) -> np.ndarray:
+    """The first 0, the first 1, ... of the bundled digits, each pixel a square, and paper around them."""
+    data = datasets.load("digits")
+    pictures = np.stack([data.x_train[np.argmax(data.y_train == digit)] for digit in range(count)]).reshape(count, 8, 8)
+    size, border = shape[0] // 8, shape[0] % 8 // 2
+    squares = np.pad(np.kron(pictures, np.ones((size, size))), ((0, 0), (border, border), (border, border)))
+    return np.repeat(squares[..., None] / 255, shape[-1], axis=-1).astype(np.float32)
+
+
+def learn(network: str, device: Any) -> tuple[np.ndarray, list[float]]:
+    """Losses of ten steps, and the accuracy on the digits of LEARNED before and after them."""
+    build, shape, _ = trajectories.NETWORKS[network]
+    count, rate = LEARNED[network]
+    set_random_seed(1)
+    model = build()
+    model.compile(optimizers.SGD(rate, momentum=0.9), "sparse_categorical_crossentropy", device=device)
+    x, y = enlarged(count, shape), np.arange(count)
+
+    def accuracy() -> float:
+        return float((model.predict_on_batch(x).argmax(-1) == y).mean())
+
+    before = accuracy()
+    losses = [model.train_on_batch(x, y) for _ in range(trajectories.STEPS)]
+    return np.array(losses), [before, accuracy()]
+
+
+@pytest.mark.parametrize("precision", ["tf32", pytest.param("bfloat16", marks=pytest.mark.exhaustive)])
+@pytest.mark.parametrize("network", ["TutorialMNIST", pytest.param("TutorialCIFAR10", marks=pytest.mark.exhaustive)])
+def test_the_tutorials_networks_learn_what_they_learn_in_float32(network: str, precision: str):
+    """Digits by heart: no picture is known before ten steps, and all are after them, as in float32.
+
+    Steps ten times as large go further in ten, and across more kinks. Losses are held to 5 % of float32's, of which they fall
+    by two thirds; so far apart or nearer were TutorialMNIST at tf32 by 1.9 %, at bfloat16 by 1.5 %, TutorialCIFAR10 by 0.23 %
+    and 0.27 %, all in the last steps. Pictures changed as above lead float32 0.9 % from itself in TutorialMNIST."""
+    expected, known = learn(network, resolve("reference"))
+    assert known == [0, 1]
+    assert expected[-1] < expected[0] / 3
+    losses, accuracy = learn(network, resolve("emulated", precision=precision))
+    assert accuracy == known
+    np.testing.assert_allclose(losses, expected, rtol=0.05)
