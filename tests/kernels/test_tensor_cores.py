@@ -331,8 +331,9 @@ def learn(network: str, device: Any) -> tuple[np.ndarray, list[float]]:
     return np.array(losses), [before, accuracy()]
 
 
-@pytest.mark.parametrize("precision", ["tf32", pytest.param("bfloat16", marks=pytest.mark.exhaustive)])
-@pytest.mark.parametrize("network", ["TutorialMNIST", pytest.param("TutorialCIFAR10", marks=pytest.mark.exhaustive)])
+@pytest.mark.exhaustive
+@pytest.mark.parametrize("precision", PRECISIONS)
+@pytest.mark.parametrize("network", ["TutorialMNIST", "TutorialCIFAR10"])
 def test_the_tutorials_networks_learn_what_they_learn_in_float32(network: str, precision: str):
     """Digits by heart: no picture is known before ten steps, and all are after them, as in float32.
 
