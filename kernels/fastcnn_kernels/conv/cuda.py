@@ -7,9 +7,9 @@
     OutputGradient, WeightGradient          the other works of a backward pass
 
 Forward and data gradient are products whose rows are pixels; the data gradient of a strided convolution is one such product for
-each phase of its pixels, and first layers have a kernel of their own. The weight gradient is a product whose sum runs over
-pixels. Long sums of small products are cut into parts, which the last block, the optimizer or a second launch adds in order:
-the number of parts depends on shapes only, so results repeat bit by bit.
+each phase of its pixels. First layers, and small images on tensor cores, have kernels of their own. The weight gradient is a
+product whose sum runs over pixels. Long sums of small products are cut into parts, which the last block, the optimizer or a
+second launch adds in order: the number of parts depends on shapes only, so results repeat bit by bit.
 """
 
 import itertools
@@ -326,8 +326,9 @@ class Product:
 
     def _launch_resident(self, plan: Any) -> bool:
         """Append the launch of the kernel for small images; False, and nothing, where it is not for this product."""
-        images, (tile, parts, _) = self._images(), self._cut(plan)
-        if self._precision(plan) == "float32" or images is None or (way := resident_for(images, tile, parts)) is None:
+        images = None if self._precision(plan) == "float32" else self._images()
+        way = resident_for(images, *self._cut(plan)[:2]) if images else None
+        if way is None:
             return False
         axes, numbers = self._numbers()
         variant = self._variant(way.tile, axes, plan.precision)

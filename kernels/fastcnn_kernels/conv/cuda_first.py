@@ -25,7 +25,7 @@ from numba.cuda.types import float32, uint32
 
 from ..device.gemm import FULL_GPU, Tile, copies, get_lines, put_lines
 from ..device.kernel import CudaKernel, kernel
-from ..device.tiles import ceil_div
+from ..device.tiles import SHARED_BYTES, WORD, ceil_div
 from ..ptx import after, element, inlined, read4
 from .cuda_gradient import next_pixel_of
 from .cuda_product import Share, Variant, epilogue, pixel_of
@@ -34,7 +34,7 @@ CHANNELS = 4
 """Channels of x at most."""
 NARROW, WIDE = Tile(128, 16, 32, 4, 4, (64, 64)), Tile(128, 32, 32, 4, 8, (96, 96))
 """For up to 16 filters, and for more: pixels of a turn, filters of a block, lines of w that are copied at once."""
-SHARED_BYTES, WORD, BANKS = 48 << 10, 4, 32
+BANKS = 32
 COPIES = 8
 """Floats of x that are on their way to a thread at once."""
 

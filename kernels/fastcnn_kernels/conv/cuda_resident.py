@@ -21,11 +21,11 @@ from numba.cuda.types import float32, uint32
 from ..device import tensor
 from ..device.gemm import FULL_GPU, Tile, copies
 from ..device.kernel import CudaKernel, kernel
-from ..device.tensor import CHUNK, MOST_STAGES, SHARED_BYTES, WORD, Panel, Rows, multiply_step
-from ..device.tiles import ceil_div
+from ..device.tensor import CHUNK, MOST_STAGES, Panel, Rows, multiply_step
+from ..device.tiles import SHARED_BYTES, WORD, ceil_div
 from ..ptx import commit_copies, copy16, inlined, shared_address, wait_copies
 from .cuda_product import OUTSIDE, SIGNATURE, Variant, next_tap, tap_of
-from .cuda_tensor import SLAB, by_slabs
+from .cuda_tensor import by_slabs, slab_of
 
 if TYPE_CHECKING:
     from .cuda import Walk
@@ -140,9 +140,9 @@ class Resident:
     @property
     def shared_bytes(self) -> int:
         """Shared memory of a block: pixels and weights, and in their place, then, the results on their way out."""
-        rows, columns = min(SLAB, 8 * self.tile.thread_rows), 4 * self.tile.thread_columns + 8
+        rows, pitch = slab_of(self.tile)
         weights = self.buffers * self.tile.columns * self.tile.depth * WORD
-        return max(self.pixel_bytes + weights, self.tile.threads // 32 * rows * columns * WORD)
+        return max(self.pixel_bytes + weights, self.tile.threads // 32 * rows * pitch * WORD)
 
     @property
     def bytes(self) -> int:

@@ -16,10 +16,11 @@ from typing import Any
 from numba import cuda
 from numba.cuda.types import float32, uint32
 
-from ..device.gemm import Copies, copies
+from ..device.gemm import Copies, Tile, copies
 from ..device.kernel import CudaKernel, kernel
-from ..device.tensor import WORD, Panel, multiply_step, stages
+from ..device.tensor import Panel, multiply_step, stages
 from ..device.tickets import combine
+from ..device.tiles import WORD
 from ..ptx import commit_copies, copy16, inlined, load4, shared_address, store2, wait_copies
 from .cuda_gradient import next_pixel_of
 from .cuda_product import OUTSIDE, SIGNATURE, Share, Variant, epilogue, next_tap, pixel_of, tap_of
@@ -151,6 +152,11 @@ def tensor_product_kernel(variant: Variant) -> CudaKernel:
     return tensor_product
 
 
+def slab_of(tile: Tile) -> tuple[int, int]:
+    """Rows of a warp's slab, and floats from one to the next: see by_slabs."""
+    return min(SLAB, 8 * tile.thread_rows), 4 * tile.thread_columns + 8
+
+
 @cache
 def by_slabs(variant: Variant) -> Any:
     """store(total, shared, warp, lane, row, column, ...): the epilogue for a warp's results from `row` and `column` on.
@@ -160,9 +166,9 @@ def by_slabs(variant: Variant) -> Any:
     is a loop, however large the tile. Rows in shared memory are 8 floats longer than used: what is put together, and what is
     taken together, then lies in different banks.
     """
-    tile, pooled = variant.tile, variant.pooled
-    thread_rows, thread_columns = min(SLAB // 8, tile.thread_rows), tile.thread_columns
-    slabs, rows_of_slab, pitch = tile.thread_rows // thread_rows, 8 * thread_rows, 4 * thread_columns + 8
+    tile, pooled, (rows_of_slab, pitch) = variant.tile, variant.pooled, slab_of(variant.tile)
+    thread_rows, thread_columns = rows_of_slab // 8, tile.thread_columns
+    slabs = tile.thread_rows // thread_rows
     together, taken = (4, 16) if pooled else (1, 4)
     in_turn = 32 // thread_columns * together
     turns, finish = rows_of_slab // in_turn, epilogue(Share(together, 4, 4, 4, 4, 4), variant)

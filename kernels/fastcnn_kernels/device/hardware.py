@@ -19,8 +19,8 @@ from numpy.typing import DTypeLike, NDArray
 from .available import CudaUnavailableError, check_ptx_version, require_gpu, require_packages
 from .interface import Call, Properties, as_bytes
 from .kernel import CudaKernel
+from .tiles import SHARED_BYTES
 
-STATIC_SHARED_LIMIT = 48 << 10
 SMALL = 4096
 """Uploads of at most so many bytes are staged."""
 _SCALARS = {"f32": np.float32, "u32": np.uint32, "u64": np.uint64, "i64": np.int64, "i32": np.int32, "f64": np.float64}
@@ -154,7 +154,7 @@ class HardwareDevice:
             ptx = kernel.ptx(self.target)
             check_ptx_version(ptx, self._call(self.driver.cuDriverGetVersion(), "asking for the driver's version"))
             loaded = self.core.ObjectCode.from_ptx(ptx.encode(), name=kernel.entry).get_kernel(kernel.entry)
-            if shared_bytes > STATIC_SHARED_LIMIT:
+            if shared_bytes > SHARED_BYTES:
                 attribute = self.driver.CUfunction_attribute.CU_FUNC_ATTRIBUTE_MAX_DYNAMIC_SHARED_SIZE_BYTES
                 number = self._call(self.driver.cuDeviceGet(self.device.device_id), "asking for the device")
                 status = self.driver.cuKernelSetAttribute(attribute, shared_bytes, loaded.handle, number)

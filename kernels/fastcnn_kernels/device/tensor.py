@@ -30,6 +30,7 @@ from numba.cuda.types import uint32
 from ..ptx import after, element, inlined, load_matrices, load_word, multiply_matrices, rounded
 from .gemm import Tile, Tiles
 from .interface import Properties
+from .tiles import SHARED_BYTES, WORD
 
 PRECISIONS = ("float32", "tf32", "bfloat16")
 OLDEST = (8, 0)
@@ -67,9 +68,8 @@ At batch 128, T4's second layer (64 columns of 131072 rows) gets HIGH, its third
 MIDDLE, its dense layer (1500 of 128, in parts) HIGH.
 """
 
-SHARED_BYTES, MOST_STAGES = 48 << 10, 4
-WORD, CHUNK = 4, 16
-"""Bytes of a number, and of what one copy moves."""
+MOST_STAGES, CHUNK = 4, 16
+"""Steps in shared memory at most; bytes that one copy moves."""
 
 
 def stages(tile: Tile) -> int:

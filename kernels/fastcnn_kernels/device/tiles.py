@@ -2,6 +2,8 @@
 
 MAX_BLOCKS = 4096
 """Blocks of an elementwise launch at most: enough to fill any GPU several times; the rest is done by striding."""
+SHARED_BYTES, WORD = 48 << 10, 4
+"""Shared memory that every GPU gives a block without being asked for it, and bytes of a number."""
 
 
 def ceil_div(a: int, b: int) -> int:
